@@ -1,0 +1,86 @@
+"""workpool: a work-stealing pool of worker processes for Python, asyncio first.
+
+    async with WorkerPool(function) as pool:
+        result = await pool.add_task(argument)
+
+Names are imported when they are first used: a worker process imports this package too, and must
+not pay for the pool's side.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from workpool._entrypoint import Entrypoint, EntrypointFunction, entrypoint
+    from workpool._pool import WorkerPool
+    from workpool._statistics import PoolStatistics, WorkerStatistics
+    from workpool._task import Task
+    from workpool._work_queue import WorkQueue
+    from workpool._worker.client import TaskInfo, WorkerClient
+    from workpool._worker_crashed import WorkerCrashed
+    from workpool._worker_handle import WorkerHandle
+    from workpool.errors import (
+        EntrypointError,
+        InternalError,
+        PoolClosed,
+        SerializationError,
+        TaskCancelled,
+        TaskTimeout,
+        WorkerStartError,
+        WorkerTraceback,
+        WorkpoolError,
+    )
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Entrypoint",
+    "EntrypointError",
+    "EntrypointFunction",
+    "InternalError",
+    "PoolClosed",
+    "PoolStatistics",
+    "SerializationError",
+    "Task",
+    "TaskCancelled",
+    "TaskInfo",
+    "TaskTimeout",
+    "WorkQueue",
+    "WorkerClient",
+    "WorkerCrashed",
+    "WorkerHandle",
+    "WorkerPool",
+    "WorkerStartError",
+    "WorkerStatistics",
+    "WorkerTraceback",
+    "WorkpoolError",
+    "entrypoint",
+]
+
+_HOMES = {
+    "Entrypoint": "_entrypoint",
+    "EntrypointFunction": "_entrypoint",
+    "PoolStatistics": "_statistics",
+    "Task": "_task",
+    "TaskInfo": "_worker.client",
+    "WorkQueue": "_work_queue",
+    "WorkerClient": "_worker.client",
+    "WorkerHandle": "_worker_handle",
+    "WorkerPool": "_pool",
+    "WorkerStatistics": "_statistics",
+    "entrypoint": "_entrypoint",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    home = importlib.import_module(f"{__name__}.{_HOMES.get(name, 'errors')}")
+    globals()[name] = thing = getattr(home, name)
+    return thing
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

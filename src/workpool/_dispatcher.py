@@ -1,0 +1,232 @@
+"""The dispatcher: carries out the scheduler's decisions. Packs tasks and puts them in the queues."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from workpool._frames import (
+    CANCELLED,
+    CONTEXT,
+    LOCKER,
+    MAIL_CANCEL,
+    MAIL_LOOK_ROUND,
+    MAIL_TASK,
+    PARCEL,
+    TOKEN,
+    task_of_attempt,
+)
+from workpool._ledger import Ledger
+from workpool._scheduler import Scheduler
+from workpool._serialization import Serializer
+from workpool._system.arena import RECORD_LIMIT, Arena
+from workpool._system.mail import Locker
+from workpool._system.memory import write_parcel
+from workpool._system.status_page import IDLE, MAIL, StatusPage
+from workpool._system.token_queue import TokenQueue
+from workpool.errors import SerializationError
+
+if TYPE_CHECKING:
+    from workpool._task import Task
+    from workpool._worker_process import WorkerProcess
+
+_SPARE_CHUNKS = 64  # 4 MiB of address space; a chunk is touched only when it is needed
+
+
+class NoRoom(Exception):  # noqa: N818 - a state of affairs, not an error
+    """The arena or the lockers are full; a task that ends makes room."""
+
+
+class Dispatcher:
+    """Owns the kernel objects that tasks travel in: queues, arena, lockers, status page.
+
+    `workers` is the fleet's list of workers by slot; `fail` ends a task with an error.
+    """
+
+    def __init__(
+        self,
+        page: StatusPage,
+        scheduler: Scheduler[Task[Any]],
+        ledger: Ledger[Task[Any]],
+        workers: list[WorkerProcess | None],
+        fail: Callable[[Task[Any], BaseException], None],
+    ) -> None:
+        slots = len(workers)
+        self.page = page
+        self.arena = Arena(_SPARE_CHUNKS + 4 * slots * page.lanes)
+        self.queues = [TokenQueue() for _ in range(slots)]
+        self.lockers = [Locker() for _ in range(slots + 2)]
+        self._lockers_in_use: dict[int, int] = {}  # locker -> attempt
+        self._scheduler = scheduler
+        self._ledger = ledger
+        self._workers = workers
+        self._fail = fail
+        self._serializer = Serializer("pool")
+        self.on_timed: Callable[[float], None] = lambda timeout: None
+        """Told the timeout of every dispatched task that has one."""
+
+    def flush(self) -> None:
+        """Send what the scheduler wants sent now. Never blocks."""
+        for slot, tasks in self._scheduler.plan():
+            if not self.send(slot, tasks):
+                return
+
+    def send(self, slot: int, tasks: list[Task[Any]]) -> bool:
+        """Send tasks that are placed on a slot; return False if some had to wait for room."""
+        tokens: list[bytes] = []
+        sent: list[Task[Any]] = []
+        unsent: list[Task[Any]] = []
+        for index, task in enumerate(tasks):
+            try:
+                token = self._token(task, slot)
+            except NoRoom:
+                unsent = tasks[index:]
+                break
+            except (SerializationError, OSError) as error:
+                self._scheduler.finished(task)
+                self._fail(task, error)
+                continue
+            if task.pinned:
+                self.post(slot, MAIL_TASK + token)
+            else:
+                tokens.append(token)
+                sent.append(task)
+        pushed = self.queues[slot].push(tokens) if tokens else 0
+        for task in sent[pushed:]:
+            self.withdraw(task)
+        for task in unsent:
+            self._scheduler.finished(task)
+        self._scheduler.put_back(sent[pushed:] + unsent)
+        if pushed:
+            self._wake_idle(slot, pushed)
+        return pushed == len(sent) and not unsent
+
+    def release(self, task: Task[Any]) -> None:
+        """Give back what a task that has left the kernel took up there."""
+        self.arena.free(task.offset)
+        self._scheduler.finished(task)
+
+    def withdraw(self, task: Task[Any]) -> None:
+        """Undo the dispatch of a task that no worker can have begun."""
+        attempt = self._ledger.attempt_of(task)
+        if attempt is not None:
+            self._ledger.withdraw(attempt)
+        self.forget(task)
+
+    def forget(self, task: Task[Any]) -> None:
+        """As `release`, for one whose parcel may not have been fetched."""
+        for number, attempt in list(self._lockers_in_use.items()):
+            if task_of_attempt(attempt) == task.id and not self.lockers[number].empty:
+                self.lockers[number].clear()
+        self.release(task)
+
+    def mark_cancelled(self, task: Task[Any]) -> None:
+        """Let the worker that takes a dispatched task skip it."""
+        self.arena.add_flag(task.offset, CANCELLED)
+
+    def post(self, slot: int, data: bytes, descriptor: int | None = None) -> None:
+        """Send mail to a slot's worker, if it has one. Takes over the descriptor."""
+        worker = self._workers[slot]
+        if worker is not None:
+            worker.post(data, descriptor)
+        elif descriptor is not None:
+            os.close(descriptor)
+
+    def count_mail(self, slot: int) -> None:
+        """Tell a busy worker that mail is there; to be called after it was sent."""
+        self.page.words[self.page.field(slot, MAIL)] += 1
+
+    def post_cancel(self, slot: int, attempt: int) -> None:
+        """Ask an async worker to cancel a running attempt."""
+        self.post(slot, MAIL_CANCEL + attempt.to_bytes(8, "little"))
+
+    def wake(self, count: int, but: int = -1) -> None:
+        """Have up to `count` sleeping workers look round, each once per sleep."""
+        words, field = self.page.words, self.page.field
+        for worker in self._workers:
+            if count <= 0:
+                return
+            if worker is None or worker.slot == but:
+                continue
+            asleep_since = words[field(worker.slot, IDLE)]
+            if asleep_since and worker.woken_from != asleep_since:
+                worker.woken_from = asleep_since
+                self.post(worker.slot, MAIL_LOOK_ROUND)
+                count -= 1
+
+    def tokens_waiting(self, slot: int | None = None) -> int:
+        """Return how many tokens nobody has taken, in one queue or in all."""
+        queues = self.queues if slot is None else [self.queues[slot]]
+        return sum(queue.waiting() for queue in queues)
+
+    def drain(self) -> list[Task[Any]]:
+        """Take every task out of every queue."""
+        taken = []
+        for queue in self.queues:
+            for attempt, _, _ in queue.drain():
+                task = self._ledger.withdraw(attempt)
+                if task is not None:
+                    self.forget(task)
+                    taken.append(task)
+        return taken
+
+    def close(self) -> None:
+        """Close everything. Workers that still run keep what they hold."""
+        for queue in self.queues:
+            queue.close()
+        for locker in self.lockers:
+            locker.close()
+        self.arena.close()
+        self.page.close()
+
+    def _wake_idle(self, slot: int, pushed: int) -> None:
+        """Wake thieves for what the owner of a queue cannot begin now.
+
+        After the push, in this order: a worker raises its idle flag before its last look round,
+        so either that look finds the tokens or this one finds the flag.
+        """
+        owner_idle = self.page.words[self.page.field(slot, IDLE)]
+        surplus = pushed - 1 if owner_idle else pushed
+        if surplus:
+            self.wake(surplus, but=slot)
+
+    def _token(self, task: Task[Any], slot: int) -> bytes:
+        """Pack a task: its record goes into the arena, its token is returned."""
+        flags, value = 0, task.argument
+        if task.key is not None or task.meta is not None:
+            flags, value = CONTEXT, (task.key, task.meta, task.argument)
+        serializer = self._serializer
+        data = serializer.dumps(value, "argument")
+        if serializer.buffers or len(data) >= RECORD_LIMIT:
+            flags |= PARCEL
+            number = self._free_locker()
+            offset = self.arena.write(flags, number.to_bytes(4, "little"))
+            length = LOCKER.size
+        else:
+            offset = self.arena.write(flags, data)
+            length = len(data) + 1
+        if offset < 0:
+            raise NoRoom
+        if flags & PARCEL:
+            try:
+                self.lockers[number].put(write_parcel(data, serializer.buffers))
+            except OSError:
+                self.arena.free(offset)
+                raise
+        task.offset = offset
+        attempt = self._ledger.dispatch(task, slot)
+        timeout = task._settings.timeout
+        if timeout is not None:
+            self.on_timed(timeout)
+        if flags & PARCEL:
+            self._lockers_in_use[number] = attempt
+        return TOKEN.pack(attempt, offset, length)
+
+    def _free_locker(self) -> int:
+        for number, locker in enumerate(self.lockers):
+            if locker.empty:
+                self._lockers_in_use.pop(number, None)
+                return number
+        raise NoRoom
+

@@ -1,0 +1,339 @@
+"""The fleet: the worker processes of a pool. Starts, watches, replaces, retires and ends them."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any, Protocol
+
+from workpool._frames import MAIL_MESSAGE, MAIL_STOP
+from workpool._output import OutputReader
+from workpool._serialization import dumps
+from workpool._system.mail import INLINE_BYTES
+from workpool._system.memory import write_parcel
+from workpool._system.process import ExitStatus, Process
+from workpool._system.status_page import IDLE, STOLEN
+from workpool._worker_config import WorkerConfig
+from workpool._worker_handle import WorkerHandle
+from workpool._worker_process import (
+    EXITED,
+    READY,
+    RETIRING,
+    STARTING,
+    WorkerProcess,
+    module_search_path,
+    worker_environment,
+)
+from workpool.errors import WorkerStartError
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from workpool._dispatcher import Dispatcher
+    from workpool._entrypoint import Target
+    from workpool._options import PoolOptions
+
+START_TIMEOUT = 60.0
+"""Seconds until a worker must be ready: the imports of an entrypoint may be slow, a start hook may
+load a model; one that takes longer hangs."""
+
+MOST_STARTS = 5
+"""Starts in a row, in one slot, that may end before the worker is ready."""
+
+EXIT_GRACE = 10.0
+"""Seconds a worker that was asked to stop has for its exit hook before it is killed."""
+
+
+class Owner(Protocol):
+    """What the fleet tells the engine."""
+
+    def worker_launched(self, worker: WorkerProcess) -> None: ...
+    def worker_exited(self, worker: WorkerProcess, status: ExitStatus) -> bool: ...
+    def cannot_start(self, slot: int, error: BaseException) -> None: ...
+    def read_reports(self, worker: WorkerProcess, *, to_end: bool = False) -> None: ...
+    def worker_leaving(self, worker: WorkerProcess) -> None: ...
+
+
+class Fleet:
+    """The worker processes, by slot."""
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        options: PoolOptions,
+        target: Target,
+        workers: list[WorkerProcess | None],
+        owner: Owner,
+    ) -> None:
+        self.workers = workers
+        self.live = 0
+        """How many workers there are that have not been asked to stop."""
+        self.restarts = 0
+        self.dispatcher: Dispatcher
+        self._loop = loop
+        self._options = options
+        self._target = target
+        self._target_bytes: bytes | None = None
+        self._owner = owner
+        self._failed_starts = [0] * len(workers)
+
+    # Starting
+
+    def start(self, slot: int) -> bool:
+        """Start a worker in an empty slot; tell the owner and return False if it cannot be."""
+        try:
+            worker = self._launch(slot)
+        except Exception as error:  # noqa: BLE001 - OSError, or what pickling the entrypoint raises
+            self._owner.cannot_start(slot, self._start_error(error))
+            return False
+        worker.handle = WorkerHandle(worker, self)
+        worker.on_mail_sent = partial(self.dispatcher.count_mail, slot)
+        self.workers[slot] = worker
+        self.live += 1
+        self._loop.add_reader(worker.report, self._owner.read_reports, worker)
+        self._loop.add_reader(worker.process.descriptor, self._on_exit, worker)
+        worker.start_timer = self._loop.call_later(START_TIMEOUT, self._check_started, worker)
+        self._owner.worker_launched(worker)
+        return True
+
+    def ready(self, worker: WorkerProcess, *, is_async: bool) -> None:
+        """Note that a worker's start hook is done."""
+        worker.is_async = is_async
+        if worker.state == STARTING:
+            worker.state = READY
+        worker.start_timer.cancel()
+        self._failed_starts[worker.slot] = 0
+
+    def empty_slot(self) -> int | None:
+        """Return the first slot without a process, or None."""
+        for slot, worker in enumerate(self.workers):
+            if worker is None:
+                return slot
+        return None
+
+    @property
+    def any_ready(self) -> bool:
+        """Whether any worker has got through its start."""
+        return any(worker is not None and worker.state == READY for worker in self.workers)
+
+    # Ending
+
+    def retire(self, worker: WorkerProcess) -> None:
+        """Ask a worker to end gracefully between tasks."""
+        if worker.state in (STARTING, READY):
+            worker.exit_reason = worker.exit_reason or "retired"
+            self.leaving(worker)
+            self.dispatcher.post(worker.slot, MAIL_STOP)
+
+    def leaving(self, worker: WorkerProcess) -> None:
+        """Note that a worker is ending by itself: nothing more is sent to it."""
+        if worker.state in (STARTING, READY):
+            worker.state = RETIRING
+            self.live -= 1
+            self._owner.worker_leaving(worker)
+
+    def kill(self, worker: WorkerProcess) -> None:
+        """End a worker with SIGKILL."""
+        if worker.state != EXITED:
+            worker.exit_reason = worker.exit_reason or "killed"
+            worker.process.send_signal(signal.SIGKILL)
+
+    def stop_all(self) -> None:
+        """Ask every worker to end gracefully; those that have not after a grace are killed."""
+        for worker in self.present():
+            self.retire(worker)
+            self._loop.call_later(EXIT_GRACE, self.kill, worker)
+
+    def kill_all(self) -> None:
+        """End and reap every worker, without an event loop."""
+        for worker in self.present():
+            self.kill(worker)
+        for worker in self.present():
+            worker.stop_watching()
+            status = worker.process.reap(wait=True) or ExitStatus(None, None)
+            self._gone(worker)
+            self._owner.worker_exited(worker, status)
+
+    def abandon(self) -> None:
+        """Let go of every worker as if this process had ended.
+
+        Idle workers notice and run their exit hooks, the kernel ends busy ones; a thread reaps them.
+        """
+        present = self.present()
+        for worker in present:
+            worker.stop_watching()
+            worker.close()
+            self.workers[worker.slot] = None
+            worker.state = EXITED
+        processes = [worker.process for worker in present]
+        if processes and not sys.is_finalizing():
+            threading.Thread(target=_reap, args=(processes,), daemon=True).start()
+
+    def forget_all(self) -> None:
+        """In a forked child: close our copies of the descriptors, leave the processes alone."""
+        for worker in self.present():
+            worker.close()
+            worker.process.close()
+            worker.process.forget()
+            self.workers[worker.slot] = None
+            worker.state = EXITED
+
+    def present(self) -> list[WorkerProcess]:
+        """Return the workers that have a process."""
+        return [worker for worker in self.workers if worker is not None]
+
+    # What handles ask for
+
+    def state_of(self, worker: WorkerProcess) -> str:
+        """Return a worker's state in the words of `WorkerHandle.state`."""
+        if worker.state != READY:
+            return worker.state
+        page = self.dispatcher.page
+        return "idle" if page.words[page.field(worker.slot, IDLE)] else "busy"
+
+    def stolen_by(self, worker: WorkerProcess) -> int:
+        """Return how many tasks a worker has taken from others' queues."""
+        if worker.state == EXITED:
+            return 0
+        page = self.dispatcher.page
+        return int(page.words[page.field(worker.slot, STOLEN)])
+
+    def load_of(self, worker: WorkerProcess) -> float:
+        """Return the estimated seconds of unfinished work dispatched to a worker's slot."""
+        return self.load(worker.slot)
+
+    load: Callable[[int], float]
+
+    def post_message(self, worker: WorkerProcess, kind: str, content: Any) -> None:
+        """Send a message to one worker; lost if it has ended."""
+        data = MAIL_MESSAGE + dumps((kind, content), side="pool", subject="message")
+        if worker.state == EXITED or self.workers[worker.slot] is not worker:
+            return
+        if len(data) <= INLINE_BYTES:
+            self.dispatcher.post(worker.slot, data)
+        else:
+            self.dispatcher.post(worker.slot, MAIL_MESSAGE, write_parcel(data[1:], []))
+
+    # Inside
+
+    def _launch(self, slot: int) -> WorkerProcess:
+        if self._target_bytes is None:
+            self._target_bytes = dumps(tuple(self._target), side="pool", subject="entrypoint")
+        dispatcher, options = self.dispatcher, self._options
+        config = WorkerConfig(
+            name=options.name,
+            slot=slot,
+            sys_path=module_search_path(),
+            target=self._target_bytes,
+            lanes=dispatcher.page.lanes,
+            arena=dispatcher.arena.descriptor,
+            status_page=dispatcher.page.descriptor,
+            queues=[queue.read_end for queue in dispatcher.queues],
+            lockers=[locker.outer.fileno() for locker in dispatcher.lockers],
+            report=-1,
+            liveness=-1,
+            max_tasks=options.max_tasks_per_worker,
+            max_memory=options.max_memory_per_worker,
+            log_levels=_log_levels(),
+        )
+        output = options.worker_output
+        worker = WorkerProcess(
+            config,
+            self._loop,
+            worker_environment(options.env),
+            capture_output=output != "inherit",
+        )
+        for stream, descriptor in worker.output.items():
+            reader = OutputReader(worker, stream, descriptor, output)
+            self._loop.add_reader(descriptor, reader.read)
+            worker.output_readers.append(reader)
+        return worker
+
+    def _on_exit(self, worker: WorkerProcess) -> None:
+        status = worker.process.reap()
+        if status is None:
+            return
+        worker.stop_watching()
+        self._owner.read_reports(worker, to_end=True)  # what was reported counts
+        for reader in worker.output_readers:
+            reader.finish()
+        worker.never_ready = worker.state == STARTING
+        worker.was_retiring = worker.state == RETIRING
+        self._gone(worker)
+        try_again = self._owner.worker_exited(worker, status)
+        if try_again:
+            self._start_failed(worker, status)
+
+    def _gone(self, worker: WorkerProcess) -> None:
+        if worker.state in (STARTING, READY):
+            self.live -= 1
+        worker.state = EXITED
+        worker.start_timer.cancel()
+        self.workers[worker.slot] = None
+        worker.close()
+        worker.process.close()
+
+    def _start_failed(self, worker: WorkerProcess, status: ExitStatus) -> None:
+        slot = worker.slot
+        self._failed_starts[slot] += 1
+        error = worker.start_error
+        if error is None and self._failed_starts[slot] < MOST_STARTS:
+            self.restarts += 1
+            self.start(slot)
+            return
+        self._failed_starts[slot] = 0
+        self._owner.cannot_start(
+            slot,
+            error
+            or WorkerStartError(
+                f"worker {slot} {status} before it was ready, {MOST_STARTS} times in a row. Look "
+                "at what the entrypoint's module does when it is imported, and at on_worker_start.",
+                exit_code=status.exit_code,
+            ),
+        )
+
+    def _check_started(self, worker: WorkerProcess) -> None:
+        if worker.state == STARTING:
+            worker.start_error = WorkerStartError(
+                f"worker {worker.slot} was not ready after {START_TIMEOUT:g} seconds: the "
+                "entrypoint's import or its on_worker_start hangs"
+            )
+            self.kill(worker)
+
+    def _start_error(self, error: Exception) -> BaseException:
+        if not isinstance(error, OSError):
+            return error
+        wrapped = WorkerStartError(
+            f"a worker process could not be started: {error}. Probably the limit on processes, "
+            "open files or memory has been reached."
+        )
+        wrapped.__cause__ = error
+        return wrapped
+
+
+def _log_levels() -> dict[str, int]:
+    logging = sys.modules.get("logging")
+    if logging is None:
+        return {}
+    levels = {
+        name: logger.level
+        for name, logger in logging.root.manager.loggerDict.items()
+        if isinstance(logger, logging.Logger) and logger.level
+    }
+    return {**levels, "": logging.root.level}
+
+
+def _reap(processes: list[Process]) -> None:
+    deadline = time.monotonic() + EXIT_GRACE
+    for process in processes:
+        while process.reap() is None:
+            if time.monotonic() > deadline:
+                process.send_signal(signal.SIGKILL)
+            time.sleep(0.005)
+        process.close()
+
+

@@ -1,0 +1,179 @@
+"""Interrupting tasks that run: for a cancellation, or because their time is up.
+
+The steps, each only if the one before did not end the attempt:
+
+1. The attempt is marked as cancelled in the arena: if it has not begun, its worker skips it.
+2. `SETTLE_SECONDS` later its lane is looked at. The worker writes *begun* and then reads the mark;
+   the pool writes the mark and then reads *begun*, later than any store can linger in a CPU. So
+   either the worker sees the mark or the pool sees that it has begun, and interrupts it.
+3. `CANCEL_GRACE` later the worker is *condemned* for this attempt. After another
+   `SETTLE_SECONDS`, if the lane still holds the attempt, the worker is killed. A worker that ends
+   the attempt looks at the condemnation before it takes anything else, and waits while it stands
+   for that attempt. So the kill never hits a worker that has gone on to another task.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import time
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from workpool._system.mail import has_unread
+from workpool._system.status_page import CONDEMNED, INTERRUPT
+
+if TYPE_CHECKING:
+    from workpool._dispatcher import Dispatcher
+    from workpool._fleet import Fleet
+    from workpool._ledger import Ledger
+    from workpool._task import Task
+    from workpool._worker_process import WorkerProcess
+
+SETTLE_SECONDS = 0.002
+"""Far longer than a store takes to be seen by all CPUs (microseconds)."""
+
+CANCEL_GRACE = 1.0
+"""Seconds an interrupted task has to end before its worker is killed."""
+
+
+class Interrupts:
+    """Ends running attempts. `on_timeout(task, attempt)` is told when a task's time is up."""
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        ledger: Ledger[Task[Any]],
+        dispatcher: Dispatcher,
+        fleet: Fleet,
+        on_timeout: Callable[[Task[Any], int], None],
+    ) -> None:
+        self._loop = loop
+        self._ledger = ledger
+        self._dispatcher = dispatcher
+        self._fleet = fleet
+        self._on_timeout = on_timeout
+        self._marked: list[int] = []
+        self._interrupted: set[int] = set()
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_due = float("inf")
+
+    def interrupt(self, task: Task[Any]) -> None:
+        """End a dispatched task's attempt, begun or not. Does not block."""
+        attempt = self._ledger.attempt_of(task)
+        if attempt is None or attempt in self._interrupted:
+            return
+        self._interrupted.add(attempt)
+        self._dispatcher.mark_cancelled(task)
+        self._marked.append(attempt)
+        if len(self._marked) == 1:
+            self._loop.call_later(SETTLE_SECONDS, self._look_at_marked)
+
+    def ended(self, attempt: int) -> None:
+        """Note that an attempt has ended."""
+        self._interrupted.discard(attempt)
+
+    def find(self, attempt: int) -> tuple[WorkerProcess, int] | None:
+        """Return the worker that has begun an attempt, and when (perf_counter_ns), or None."""
+        for worker, held, begun in self._begun():
+            if held == attempt:
+                return worker, begun
+        return None
+
+    def watch(self, timeout: float) -> None:
+        """See to it that a task with this timeout, dispatched now, is ended when its time is up."""
+        self._look_again(timeout)
+
+    def _begun(self) -> Iterator[tuple[WorkerProcess, int, int]]:
+        page = self._dispatcher.page
+        for worker in self._fleet.present():
+            for attempt, begun in page.held(worker.slot):
+                if begun and attempt in self._ledger.dispatched:
+                    yield worker, attempt, begun
+
+    def _look_at_marked(self) -> None:
+        marked, self._marked = set(self._marked), []
+        for worker, attempt, _ in list(self._begun()):
+            if attempt in marked:
+                self._interrupt_running(worker, attempt)
+
+    def _interrupt_running(self, worker: WorkerProcess, attempt: int) -> None:
+        if worker.is_async:
+            self._dispatcher.post_cancel(worker.slot, attempt)
+        else:
+            page = self._dispatcher.page
+            page.words[page.field(worker.slot, INTERRUPT)] = attempt
+            worker.process.send_signal(signal.SIGINT)
+        self._loop.call_later(CANCEL_GRACE, self._condemn, worker, attempt)
+
+    def _condemn(self, worker: WorkerProcess, attempt: int) -> None:
+        if not self._still_running(worker, attempt):
+            return
+        if worker.is_async:
+            self._end_async(worker, attempt)
+            return
+        page = self._dispatcher.page
+        page.words[page.field(worker.slot, CONDEMNED)] = attempt
+        self._loop.call_later(SETTLE_SECONDS, self._execute, worker, attempt)
+
+    def _execute(self, worker: WorkerProcess, attempt: int) -> None:
+        if self._still_running(worker, attempt):
+            self._fleet.kill(worker)
+        elif worker in self._fleet.workers:
+            page = self._dispatcher.page
+            page.words[page.field(worker.slot, CONDEMNED)] = 0
+
+    def _end_async(self, worker: WorkerProcess, attempt: int) -> None:
+        """End an async worker, once nothing but interrupted attempts is left in it.
+
+        It takes no more tasks meanwhile. One whose event loop is blocked, so that it does not even
+        read its mail, is killed with all it holds: nothing in there can go on.
+        """
+        if not self._still_running(worker, attempt):
+            return
+        self._fleet.retire(worker)
+        others = [
+            other
+            for where, other, _ in self._begun()
+            if where is worker and other not in self._interrupted
+        ]
+        if not others or has_unread(worker.mail):
+            self._fleet.kill(worker)
+        else:
+            self._loop.call_later(CANCEL_GRACE / 10, self._end_async, worker, attempt)
+
+    def _still_running(self, worker: WorkerProcess, attempt: int) -> bool:
+        found = self.find(attempt)
+        return found is not None and found[0] is worker
+
+    def _look_again(self, seconds: float) -> None:
+        due = self._loop.time() + seconds
+        if due >= self._timer_due:
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer_due = due
+        self._timer = self._loop.call_at(due, self._check_timeouts)
+
+    def _check_timeouts(self) -> None:
+        """End what is over time; look again when the next one could be."""
+        self._timer, self._timer_due = None, float("inf")
+        now = time.perf_counter_ns()
+        for _, attempt, begun in list(self._begun()):
+            task = self._ledger.dispatched[attempt]
+            timeout = task._settings.timeout
+            if timeout is None or attempt in self._interrupted:
+                continue
+            left = timeout - (now - begun) / 1e9
+            if left <= 0:
+                self._on_timeout(task, attempt)
+                self.interrupt(task)
+            else:
+                self._look_again(left)
+        waiting = [
+            task._settings.timeout
+            for attempt, task in self._ledger.dispatched.items()
+            if task._settings.timeout is not None and attempt not in self._interrupted
+        ]
+        if waiting:
+            self._look_again(min(waiting))

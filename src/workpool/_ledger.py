@@ -1,0 +1,97 @@
+"""The ledger: which task is with whom, and what becomes of it when a worker dies. Pure.
+
+A task is *waiting* (in the scheduler's backlog), *dispatched* (its token is in a queue, or a worker
+has it), or *done*. One dispatch of a task is an *attempt* with a number of its own; a report for
+an attempt that the ledger does not know (any more) is stale and goes nowhere. So every task ends
+exactly once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Generic, NamedTuple, Protocol, TypeVar
+
+from workpool._frames import attempt_number
+
+
+class Record(Protocol):
+    """What the ledger knows of a task."""
+
+    id: int
+    attempts: int  # how often it has been begun
+    dispatches: int
+    slot: int
+    pinned: bool
+    """Addressed to its slot's worker alone: dies with that worker's mail."""
+
+
+RecordT = TypeVar("RecordT", bound=Record)
+
+
+class Casualties(NamedTuple, Generic[RecordT]):
+    """What a worker took with it."""
+
+    lost: list[RecordT]
+    """Begun and not reported: they must not be run again unasked."""
+    not_begun: list[RecordT]
+    """May be dispatched again: nobody has seen them begin."""
+
+
+class Ledger(Generic[RecordT]):
+    """Keeps account of every dispatched task."""
+
+    def __init__(self) -> None:
+        self.dispatched: dict[int, RecordT] = {}
+        self._last_id = 0
+
+    def new_id(self) -> int:
+        """Return the id of a new task."""
+        self._last_id += 1
+        return self._last_id
+
+    def dispatch(self, task: RecordT, slot: int) -> int:
+        """Enter a task that is about to be sent to a slot; return its attempt number."""
+        task.dispatches += 1
+        task.slot = slot
+        attempt = attempt_number(task.id, task.dispatches)
+        self.dispatched[attempt] = task
+        return attempt
+
+    def withdraw(self, attempt: int) -> RecordT | None:
+        """Strike out an attempt that nobody can have begun; return its task."""
+        return self.dispatched.pop(attempt, None)
+
+    def finish(self, attempt: int) -> RecordT | None:
+        """Strike out an attempt that was reported; return its task, or None if it is stale."""
+        task = self.dispatched.pop(attempt, None)
+        if task is not None:
+            task.attempts += 1
+        return task
+
+    def attempt_of(self, task: RecordT) -> int | None:
+        """Return the number of the task's current attempt, or None if it is not dispatched."""
+        attempt = attempt_number(task.id, task.dispatches)
+        return attempt if self.dispatched.get(attempt) is task else None
+
+    def worker_died(self, slot: int, held: Iterable[tuple[int, int]]) -> Casualties[RecordT]:
+        """Account for a dead worker whose reports have all been read.
+
+        `held` is what its status record says: (attempt, when it was begun or 0) per lane. Tokens in
+        the slot's queue are not touched: the next worker, or a thief, takes them.
+        """
+        casualties: Casualties[RecordT] = Casualties([], [])
+        for attempt, begun in held:
+            if begun:
+                task = self.finish(attempt)
+                if task is not None:
+                    casualties.lost.append(task)
+            else:
+                task = self.withdraw(attempt)
+                if task is not None:
+                    casualties.not_begun.append(task)
+        # Pinned tasks were in the worker's mail, which died with it.
+        for attempt, task in list(self.dispatched.items()):
+            if task.pinned and task.slot == slot:
+                del self.dispatched[attempt]
+                casualties.not_begun.append(task)
+        return casualties

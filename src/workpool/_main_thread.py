@@ -1,0 +1,134 @@
+"""Tasks that run in the pool's own process, in the event loop's thread."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Callable
+from functools import partial
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+from workpool._messages import Listeners
+from workpool._worker.client import TaskInfo
+from workpool._worker.hooks import with_client
+from workpool._worker.resolve import Entry, resolve
+
+if TYPE_CHECKING:
+    from workpool._engine import Engine
+    from workpool._entrypoint import Target
+    from workpool._task import Task
+
+MAIN_THREAD_ID = -1
+"""What `client.worker_id` is for a task that runs in the pool's own process."""
+
+
+class MainThread:
+    """Runs tasks here, with the same hooks and the same kind of client as a worker has."""
+
+    def __init__(self, target: Target, engine: Engine) -> None:
+        self._target = target
+        self._engine = engine
+        self._client = MainThreadClient(engine)
+        self._entry: Entry | None = None
+        self._starting: asyncio.Future[Entry] | None = None
+        engine.on_stopping = self._exit
+
+    def add(self, task: Task[Any]) -> None:
+        """Run a task as soon as the event loop has its turn."""
+        self._engine.outcomes.pending += 1
+        running = self._engine.loop.create_task(self._run(task))
+        task.add_done_callback(partial(_cancel_with, running))
+
+    async def _run(self, task: Task[Any]) -> None:
+        outcomes = self._engine.outcomes
+        try:
+            entry = await self._started()
+            self._client.task = TaskInfo(task.id, task.key, task.meta)
+            if entry.pre_task is not None:
+                start = time.perf_counter()
+                await _finished(with_client(entry.pre_task, self._client)(task.argument))  # type: ignore[arg-type]
+                task.pre_task_cost = time.perf_counter() - start
+            start = time.perf_counter()
+            value = await _finished(with_client(entry.function, self._client)(task.argument))  # type: ignore[arg-type]
+            task.cost = time.perf_counter() - start
+        except asyncio.CancelledError:
+            task.cancel()
+        except Exception as error:  # noqa: BLE001 - everything belongs to the task
+            task.attempts = 1
+            outcomes.fail(task, error)
+        else:
+            task.attempts = 1
+            if not task.done():
+                outcomes.succeed(task, value)
+        finally:
+            self._client.task = None
+
+    async def _started(self) -> Entry:
+        if self._starting is None:
+            self._starting = asyncio.ensure_future(self._start())
+        return await asyncio.shield(self._starting)
+
+    async def _start(self) -> Entry:
+        entry = resolve(self._target)
+        if entry.on_worker_start is not None:
+            await _finished(entry.on_worker_start(self._client))
+        self._entry = entry
+        return entry
+
+    def _exit(self) -> None:
+        if self._entry is not None and self._entry.on_worker_exit is not None:
+            self._engine.call(self._entry.on_worker_exit, self._client)
+
+
+class MainThreadClient:
+    """The `WorkerClient` of tasks that run in the pool's own process.
+
+    Its messages go to the pool's listeners at once; no message is ever addressed to it.
+    """
+
+    worker_id = MAIN_THREAD_ID
+
+    def __init__(self, engine: Engine) -> None:
+        self.state = SimpleNamespace()
+        self.task: TaskInfo | None = None
+        self._engine = engine
+        self._listeners = Listeners()
+        self._origin = MainThreadHandle()
+
+    def post_message_to_pool(self, type: str, content: Any = None) -> None:  # noqa: A002
+        """Hand a message to the pool's listeners."""
+        self._engine.deliver(type, content, self._origin)
+
+    def on_message(self, type: str, handler: Callable[..., Any]) -> None:  # noqa: A002
+        """Register a handler, as in a worker; no messages come."""
+        self._listeners.add(type, handler)
+
+    def remove_message_listener(self, type: str, handler: Callable[..., Any]) -> None:  # noqa: A002
+        """Take a handler back."""
+        self._listeners.remove(type, handler)
+
+    def poll_messages(self) -> None:
+        """Do nothing: no messages come."""
+
+
+class MainThreadHandle:
+    """The origin of messages from tasks that run in the pool's own process."""
+
+    id = MAIN_THREAD_ID
+    state = "busy"
+
+    @property
+    def pid(self) -> int:
+        """The id of this process."""
+        return os.getpid()
+
+
+async def _finished(result: Any) -> Any:
+    return await result if asyncio.iscoroutine(result) else result
+
+
+def _cancel_with(running: asyncio.Task[None], task: Task[Any]) -> None:
+    if task.cancelled():
+        running.cancel()

@@ -1,0 +1,173 @@
+"""The pool's options and a task's settings, checked once, where they are given. Pure."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from numbers import Integral, Real
+from typing import Any, NamedTuple
+
+MAX_WORKERS_LIMIT = 1024
+DEFAULT_CONCURRENCY = 16
+"""Tasks an async worker runs at a time unless told otherwise: enough to hide most waiting, few
+enough that one worker does not take what another could run now."""
+
+LIGHT, STRONG, FORCE = "light", "strong", "force"
+AFFINITIES = (LIGHT, STRONG, FORCE)
+
+OutputHandler = Callable[[Any, str, str], object]
+
+
+class TaskSettings(NamedTuple):
+    """What `add_task` was told beside the argument, key and meta."""
+
+    timeout: float | None
+    retries: int
+    affinity: str = LIGHT
+    slot: int | None = None
+
+    @property
+    def pinned(self) -> bool:
+        """Whether the task is addressed to one worker."""
+        return self.affinity != LIGHT
+
+
+@dataclass(frozen=True, slots=True)
+class PoolOptions:
+    """The checked options of a pool. Times in seconds, memory in bytes."""
+
+    max_workers: int
+    min_workers: int
+    tasks_per_worker: float
+    worker_concurrency: int
+    inherent_cost: Callable[[Any], float] | None
+    worker_cost: Callable[[Any, Any], float] | None
+    timeout: float | None
+    retries: int
+    max_tasks_per_worker: int | None
+    max_memory_per_worker: int | None
+    idle_timeout: float | None
+    env: Mapping[str, str]
+    worker_output: str | OutputHandler
+    name: str
+
+
+def usable_cpus() -> int:
+    """Return how many CPUs this process may use."""
+    if hasattr(os, "process_cpu_count"):
+        return os.process_cpu_count() or 1
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0)) or 1
+    return os.cpu_count() or 1
+
+
+def check_options(
+    *,
+    max_workers: int | None,
+    min_workers: int,
+    tasks_per_worker: float,
+    worker_concurrency: int | None,
+    inherent_cost: Callable[[Any], float] | None,
+    worker_cost: Callable[[Any, Any], float] | None,
+    timeout: float | None,
+    retries: int,
+    max_tasks_per_worker: int | None,
+    max_memory_per_worker: int | None,
+    idle_timeout: float | None,
+    env: Mapping[str, str] | None,
+    worker_output: str | OutputHandler,
+    name: str | None,
+) -> PoolOptions:
+    """Check every option; `ValueError` or `TypeError` with one clear sentence for a wrong one."""
+    most = usable_cpus() if max_workers is None else max_workers
+    check_count("max_workers", most, at_least=1)
+    if most > MAX_WORKERS_LIMIT:
+        raise ValueError(f"max_workers must be at most {MAX_WORKERS_LIMIT}, not {most}")
+    check_count("min_workers", min_workers, at_least=0)
+    if min_workers > most:
+        raise ValueError(f"min_workers ({min_workers}) must not be above max_workers ({most})")
+    check_seconds("tasks_per_worker", tasks_per_worker)
+    concurrency = DEFAULT_CONCURRENCY if worker_concurrency is None else worker_concurrency
+    check_count("worker_concurrency", concurrency, at_least=1)
+    check_callable("inherent_cost", inherent_cost)
+    check_callable("worker_cost", worker_cost)
+    check_timeout(timeout)
+    check_count("retries", retries, at_least=0)
+    for option, count in (
+        ("max_tasks_per_worker", max_tasks_per_worker),
+        ("max_memory_per_worker", max_memory_per_worker),
+    ):
+        if count is not None:
+            check_count(option, count, at_least=1)
+    if idle_timeout is not None:
+        check_seconds("idle_timeout", idle_timeout)
+    _check_output(worker_output)
+    return PoolOptions(
+        most,
+        min_workers,
+        tasks_per_worker,
+        concurrency,
+        inherent_cost,
+        worker_cost,
+        timeout,
+        retries,
+        max_tasks_per_worker,
+        max_memory_per_worker,
+        idle_timeout,
+        _checked_env(env),
+        worker_output,
+        name or "workpool",
+    )
+
+
+def check_timeout(timeout: float | None) -> None:
+    """Check a task's timeout in seconds; None is no timeout."""
+    if timeout is not None:
+        check_seconds("timeout", timeout)
+
+
+def check_count(option: str, value: object, *, at_least: int) -> None:
+    """Check that an option is a whole number of at least so much."""
+    if not isinstance(value, Integral) or isinstance(value, bool):
+        raise TypeError(f"{option} must be a whole number, not {value!r}")
+    if int(value) < at_least:
+        raise ValueError(f"{option} must be at least {at_least}, not {value}")
+
+
+def check_seconds(option: str, value: object) -> None:
+    """Check that an option is a positive number."""
+    if not isinstance(value, Real) or isinstance(value, bool):
+        raise TypeError(f"{option} must be a number, not {value!r}")
+    if not float(value) > 0:
+        raise ValueError(f"{option} must be above 0, not {value}")
+
+
+def check_callable(option: str, value: object) -> None:
+    """Check that an option is a function, or None."""
+    if value is not None and not callable(value):
+        raise TypeError(f"{option} must be a function, not {value!r}")
+
+
+def check_affinity(affinity: str, slot: int | None) -> None:
+    """Check a task's affinity, and that it names a worker if it needs one."""
+    if affinity not in AFFINITIES:
+        raise ValueError(f"affinity must be one of {', '.join(AFFINITIES)}, not {affinity!r}")
+    if affinity != LIGHT and slot is None:
+        raise ValueError(f"affinity={affinity!r} needs worker=, a worker or its id")
+
+
+def _check_output(worker_output: object) -> None:
+    if worker_output not in ("inherit", "forward") and not callable(worker_output):
+        raise ValueError(
+            "worker_output must be 'inherit', 'forward' or a function (worker, stream, line), "
+            f"not {worker_output!r}"
+        )
+
+
+def _checked_env(env: Mapping[str, str] | None) -> dict[str, str]:
+    checked = dict(env or {})
+    for name, value in checked.items():
+        if not isinstance(name, str) or not isinstance(value, str):
+            raise TypeError(f"env must map str to str, not {name!r} to {value!r}")
+    return checked

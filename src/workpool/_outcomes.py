@@ -1,0 +1,255 @@
+"""What becomes of tasks: results, errors, retries, crashes, cancellations, timeouts."""
+
+from __future__ import annotations
+
+import asyncio
+import pickle
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
+
+from workpool import _frames as frames
+from workpool._serialization import brief, loads, unpack_error
+from workpool._system.memory import read_parcel
+from workpool.errors import SerializationError, TaskTimeout
+
+if TYPE_CHECKING:
+    from workpool._costs import CostModel
+    from workpool._dispatcher import Dispatcher
+    from workpool._interrupts import Interrupts
+    from workpool._ledger import Ledger
+    from workpool._scheduler import Scheduler
+    from workpool._system.process import ExitStatus
+    from workpool._task import Task
+    from workpool._worker_process import WorkerProcess
+
+CompletionListener = Callable[["Task[Any]", Any, "BaseException | None"], None]
+
+
+class Outcomes:
+    """Ends tasks, each exactly once, and counts them.
+
+    `on_idle()` is called when the last pending task has ended; `on_complete` (None while nobody
+    listens) with every task that ends, its result and its error.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger[Task[Any]],
+        scheduler: Scheduler[Task[Any]],
+        costs: CostModel,
+        on_idle: Callable[[], None],
+    ) -> None:
+        self.pending = 0
+        self.completed = 0
+        self.failed = 0
+        self.cancelled = 0
+        self.on_complete: CompletionListener | None = None
+        self.dispatcher: Dispatcher
+        self.interrupts: Interrupts
+        self._ledger = ledger
+        self._scheduler = scheduler
+        self._costs = costs
+        self._on_idle = on_idle
+        self._timed_out: set[int] = set()
+
+    # Reports
+
+    def results(self, worker: WorkerProcess, reports: Iterable[frames.Report]) -> None:
+        """End the tasks of result reports. The fast path: a few calls per task."""
+        dispatched, arena = self._ledger.dispatched, self.dispatcher.arena
+        scheduler, on_complete = self._scheduler, self.on_complete
+        ended, seconds, count = 0, 0.0, 0
+        for kind, attempt, cost, body in reports:
+            task = dispatched.pop(attempt, None)
+            if task is None:
+                continue  # its worker was taken for dead, or it has ended otherwise
+            arena.free(task.offset)
+            scheduler.finished(task)
+            worker.tasks_completed += 1
+            task.attempts += 1
+            task.cost = cost
+            task.worker = worker.handle
+            if task.key is None:
+                seconds += cost
+                count += 1
+            else:
+                self._costs.observe_key(task.key, cost)
+            if self._timed_out or task.done():
+                self._late(task, attempt)
+                if task.done():
+                    continue
+            try:
+                value = pickle.loads(body) if kind == frames.RESULT else None  # noqa: S301
+            except Exception as error:  # noqa: BLE001 - the class is the user's
+                self.fail(task, self._unreadable(error))
+                continue
+            task.set_result(value)
+            ended += 1
+            if on_complete is not None:
+                on_complete(task, value, None)
+        if count:
+            self._costs.observe(seconds / count, count)
+        self.completed += ended
+        self._ended(ended)
+
+    def parcel(self, worker: WorkerProcess, report: frames.Report, descriptor: int) -> None:
+        """End the task of a result whose body is a parcel."""
+        data, buffers = read_parcel(descriptor)
+        try:
+            value = loads(data, buffers, side="pool", subject="result")
+        except SerializationError as error:
+            self.error(worker, report, error)
+            return
+        task = self._taken_back(worker, report)
+        if task is not None and not task.done():
+            self.succeed(task, value)
+
+    def error(
+        self, worker: WorkerProcess, report: frames.Report, error: BaseException | None = None
+    ) -> None:
+        """End the task of an error report, or let it run again if it may."""
+        timed_out = report.attempt in self._timed_out
+        task = self._taken_back(worker, report)
+        if task is None or task.done():
+            return
+        if timed_out:
+            self.fail_or_retry(task, timeout_error(task))
+        else:
+            self.fail_or_retry(task, error or unpack_error(report.body, side="pool"))
+
+    def skipped(self, worker: WorkerProcess, report: frames.Report) -> None:
+        """Strike out a task that was cancelled before it began."""
+        task = self._ledger.finish(report.attempt)
+        self._timed_out.discard(report.attempt)
+        self.interrupts.ended(report.attempt)
+        if task is None:
+            return
+        task.attempts -= 1
+        self.dispatcher.release(task)
+        if not task.done():
+            self.fail(task, timeout_error(task))
+
+    def pre_task_cost(self, report: frames.Report) -> None:
+        """Note the time a task's pre_task hook took."""
+        task = self._ledger.dispatched.get(report.attempt)
+        if task is not None:
+            task.pre_task_cost = report.cost
+
+    def crashed(
+        self,
+        worker: WorkerProcess,
+        held: list[tuple[int, int]],
+        status: ExitStatus,
+    ) -> bool:
+        """Account for the tasks of a worker that has ended; return whether it took any with it."""
+        from workpool._worker_crashed import crash_error
+
+        for attempt, _ in held:
+            self.interrupts.ended(attempt)
+        timed_out = self._timed_out.intersection(attempt for attempt, _ in held)
+        self._timed_out -= timed_out
+        overdue = {frames.task_of_attempt(attempt) for attempt in timed_out}
+        lost, not_begun = self._ledger.worker_died(worker.slot, held)
+        for task in lost:
+            self.dispatcher.forget(task)
+            task.worker = worker.handle
+            if task.done():
+                continue
+            error: BaseException = timeout_error(task)
+            if task.id not in overdue:
+                error = crash_error(
+                    pid=worker.process.pid,
+                    exit_code=status.exit_code,
+                    signal_name=status.signal_name,
+                    task_id=task.id,
+                    attempts=task.attempts,
+                    argument=brief(task.argument),
+                )
+            self.fail_or_retry(task, error)
+        for task in not_begun:
+            self.dispatcher.forget(task)
+        self._scheduler.put_back(task for task in not_begun if not task.done())
+        return bool(lost)
+
+    # Ends
+
+    def fail_or_retry(self, task: Task[Any], error: BaseException) -> None:
+        """Let a task run again if it has retries left, else end it with the error."""
+        if task.attempts <= task._settings.retries:
+            self._scheduler.add(task)
+        else:
+            self.fail(task, error)
+
+    def fail(self, task: Task[Any], error: BaseException) -> None:
+        """End a pending task with an error."""
+        if task.done():
+            return
+        task.set_exception(error)
+        self.failed += 1
+        if self.on_complete is not None:
+            self.on_complete(task, None, error)
+        self._ended(1)
+
+    def task_cancelled(self, task: Task[Any]) -> None:
+        """Count a task that has just been cancelled, and stop it if it was dispatched."""
+        self.cancelled += 1
+        self.interrupts.interrupt(task)
+        if self.on_complete is not None:
+            self.on_complete(task, None, asyncio.CancelledError())
+        self._ended(1)
+
+    def timed_out(self, task: Task[Any], attempt: int) -> None:
+        """Note that a running attempt's time is up; its task ends now, or when it runs again."""
+        self._timed_out.add(attempt)
+        if task.attempts >= task._settings.retries:
+            self.fail(task, timeout_error(task))
+
+    def succeed(self, task: Task[Any], value: Any) -> None:
+        """End a pending task with its result."""
+        task.set_result(value)
+        self.completed += 1
+        if self.on_complete is not None:
+            self.on_complete(task, value, None)
+        self._ended(1)
+
+    def _ended(self, count: int) -> None:
+        self.pending -= count
+        if count and not self.pending:
+            self._on_idle()
+
+    def _late(self, task: Task[Any], attempt: int) -> None:
+        self._timed_out.discard(attempt)
+        self.interrupts.ended(attempt)
+
+    def _taken_back(self, worker: WorkerProcess, report: frames.Report) -> Task[Any] | None:
+        """Strike out a reported attempt; return its task unless the report is stale."""
+        task = self._ledger.finish(report.attempt)
+        self._timed_out.discard(report.attempt)
+        self.interrupts.ended(report.attempt)
+        if task is None:
+            return None
+        self.dispatcher.release(task)
+        worker.tasks_completed += 1
+        task.cost = report.cost
+        task.worker = worker.handle
+        if task.key is None:
+            self._costs.observe(report.cost)
+        else:
+            self._costs.observe_key(task.key, report.cost)
+        return task
+
+    def _unreadable(self, error: Exception) -> SerializationError:
+        return SerializationError(
+            f"the result cannot be unpickled in the pool: {type(error).__name__}: {error}. Its "
+            "class must be importable here under the same name.",
+            side="pool",
+            subject="result",
+        )
+
+
+def timeout_error(task: Task[Any]) -> TaskTimeout:
+    """Return the error of a task that took too long."""
+    return TaskTimeout(
+        f"task {task.id} ({brief(task.argument)}) ran longer than its timeout of "
+        f"{task._settings.timeout:g} seconds and was interrupted"
+    )

@@ -1,0 +1,475 @@
+"""`WorkerPool`, the pool for asyncio programs."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import warnings
+import weakref
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Hashable, Iterable, Mapping
+from types import TracebackType
+from typing import Any, Generic, Self, TypeVar
+
+from workpool._engine import CLOSED, OPEN, Engine
+from workpool._entrypoint import Entrypoint, EntrypointFunction, Target, find_target
+from workpool._main_thread import MainThread
+from workpool._map import map_as_completed, map_ordered
+from workpool._messages import Listeners
+from workpool._options import (
+    LIGHT,
+    OutputHandler,
+    TaskSettings,
+    check_affinity,
+    check_count,
+    check_options,
+    check_timeout,
+)
+from workpool._statistics import PoolStatistics, WorkerStatistics
+from workpool._task import Task
+from workpool._worker_handle import WorkerHandle
+from workpool.errors import PoolClosed
+
+ArgT = TypeVar("ArgT")
+ResultT = TypeVar("ResultT")
+
+EVENTS = ("task-added", "task-complete", "worker-launched", "worker-exited")
+
+MAP_BUFFER = 1024
+"""Tasks a `map` keeps between its source and its consumer unless told otherwise: enough to keep
+every worker busy with tiny tasks, and a bound for endless sources."""
+
+_engines: weakref.WeakSet[Engine] = weakref.WeakSet()
+
+
+class WorkerPool(Generic[ArgT, ResultT]):
+    """A pool of worker processes that run one entrypoint and steal work from each other.
+
+    Use it as ``async with WorkerPool(function) as pool: await pool.add_task(argument)``. It belongs
+    to the event loop in which it is first used, and to that loop's thread: no method may be called
+    from another one (``loop.call_soon_threadsafe`` gets there).
+
+    Every task ends exactly once. One whose worker dies under it fails with `WorkerCrashed`, the
+    tasks that waited behind it go on; none is run twice unless it has `retries`. Workers end with
+    this process, however it ends, and never keep it from ending.
+
+    Arguments:
+        entrypoint: what the workers run: a function of ``(arg)`` or ``(arg, client)``, sync or
+            async; ``"package.module:symbol"`` or ``"path/to/file.py:symbol"``; an `Entrypoint`.
+        max_workers: most worker processes; the CPUs this process may use if None.
+        min_workers: kept running from the first use on, whether there is work or not.
+        tasks_per_worker: another worker is started while pending tasks per worker exceed this.
+        worker_concurrency: tasks one worker of an *async* entrypoint runs at a time (16 if None).
+        inherent_cost: ``(task) -> seconds``, an estimate used until the task's `key` is known.
+        worker_cost: ``(task, worker) -> seconds`` a task costs more in that worker.
+        timeout: seconds a task may run, from its start in a worker; None for no limit.
+        retries: how often a task that failed, crashed its worker or timed out is run again.
+        max_tasks_per_worker: a worker is replaced after so many tasks.
+        max_memory_per_worker: a worker that uses more (resident bytes, looked at after each task)
+            is replaced.
+        idle_timeout: seconds after which an idle worker above `min_workers` is ended.
+        env: environment variables of the workers, on top of this process's.
+        worker_output: where workers' output goes: ``"inherit"`` (their own standard output and
+            error are this process's), ``"forward"`` (line by line through `sys.stdout` and
+            `sys.stderr`, prefixed), or a function ``(worker, stream, line)``.
+        name: what the pool is called in messages and in the process list.
+
+    Raises `EntrypointError`, `ValueError` or `TypeError` for arguments that cannot be right. An
+    entrypoint that turns out wrong in the workers fails the tasks.
+    """
+
+    def __init__(
+        self,
+        entrypoint: Callable[..., Any] | EntrypointFunction[..., Any] | Entrypoint | str,
+        *,
+        max_workers: int | None = None,
+        min_workers: int = 0,
+        tasks_per_worker: float = 1,
+        worker_concurrency: int | None = None,
+        inherent_cost: Callable[[Task[ResultT]], float] | None = None,
+        worker_cost: Callable[[Task[ResultT], WorkerHandle], float] | None = None,
+        timeout: float | None = None,
+        retries: int = 0,
+        max_tasks_per_worker: int | None = None,
+        max_memory_per_worker: int | None = None,
+        idle_timeout: float | None = None,
+        env: Mapping[str, str] | None = None,
+        worker_output: str | OutputHandler = "inherit",
+        name: str | None = None,
+    ) -> None:
+        self._engine: Engine | None = None
+        self._closed_unused = False
+        self._options = check_options(
+            max_workers=max_workers,
+            min_workers=min_workers,
+            tasks_per_worker=tasks_per_worker,
+            worker_concurrency=worker_concurrency,
+            inherent_cost=inherent_cost,
+            worker_cost=worker_cost,
+            timeout=timeout,
+            retries=retries,
+            max_tasks_per_worker=max_tasks_per_worker,
+            max_memory_per_worker=max_memory_per_worker,
+            idle_timeout=idle_timeout,
+            env=env,
+            worker_output=worker_output,
+            name=name,
+        )
+        self._target: Target = find_target(entrypoint)
+        self._settings = TaskSettings(timeout, retries)
+        self._messages = Listeners()
+        self._events = Listeners()
+        self._main_thread: MainThread | None = None
+
+    @property
+    def name(self) -> str:
+        """What the pool is called."""
+        return self._options.name
+
+    # Tasks
+
+    def add_task(
+        self,
+        arg: ArgT,
+        *,
+        key: Hashable | None = None,
+        meta: Any = None,
+        timeout: float | None = None,
+        retries: int | None = None,
+        affinity: str = LIGHT,
+        worker: WorkerHandle | int | None = None,
+        main_thread: bool = False,
+    ) -> Task[ResultT]:
+        """Add a task; return its future at once.
+
+        The argument is pickled when the task is sent to a worker, which may be later: do not change
+        it meanwhile. What cannot be pickled fails the task with `SerializationError`. The future
+        need not be awaited; an error nobody looked at is logged when it is collected.
+
+        Arguments:
+            key: tasks with one key share an estimate of their cost, learned from earlier ones.
+            meta: anything picklable; the worker finds it in ``client.task.meta``.
+            timeout, retries: instead of the pool's.
+            affinity: ``"light"``: any worker may steal it; ``"strong"``: stays with `worker` unless
+                loads get badly uneven; ``"force"``: runs in `worker` only.
+            worker: the worker (or its id) to give it to.
+            main_thread: run it in this process, in the event loop's thread, with the argument as it
+                is. A sync entrypoint blocks the loop meanwhile; timeouts and retries do not apply.
+
+        Raises `PoolClosed`; `ValueError` or `TypeError` for wrong settings; `RuntimeError` outside
+        the pool's event loop.
+        """
+        engine = self._open_engine()
+        settings = self._settings
+        if timeout is not None or retries is not None or affinity != LIGHT or worker is not None:
+            settings = self._checked_settings(timeout, retries, affinity, worker)
+        task: Task[ResultT] = Task(loop=engine.loop)
+        task._pool = self
+        task._settings = settings
+        task.id = engine.ledger.new_id()
+        task.argument = arg
+        task.key = key
+        task.meta = meta
+        task.attempts = task.dispatches = 0
+        task.slot = -1 if settings.slot is None else settings.slot
+        if self._options.inherent_cost is not None:
+            task.inherent = float(self._options.inherent_cost(task))
+        if engine.announce_tasks:
+            engine.emit("task-added", task)
+        if main_thread:
+            self._run_here(engine, task)
+        else:
+            engine.add(task)
+        return task
+
+    def map(
+        self,
+        source: Iterable[ArgT] | AsyncIterable[ArgT],
+        *,
+        buffer: int | None = None,
+        timeout: float | None = None,
+        retries: int | None = None,
+        key: Hashable | None = None,
+    ) -> AsyncIterator[ResultT]:
+        """Run every item of a source; iterate over the results in the source's order.
+
+        At most `buffer` items are between the source and the consumer, so an endless source runs
+        in bounded memory. The first failure is raised in its place and ends the iteration; that,
+        and leaving the loop early (``aclose()`` of the iterator), cancels what is in flight.
+        """
+        return map_ordered(source, _buffer(buffer), self._adder(timeout, retries, key))
+
+    def map_unordered(
+        self,
+        source: Iterable[ArgT] | AsyncIterable[ArgT],
+        *,
+        buffer: int | None = None,
+        timeout: float | None = None,
+        retries: int | None = None,
+        key: Hashable | None = None,
+    ) -> AsyncIterator[ResultT]:
+        """As `map`, but iterate over the results as they come."""
+        return map_as_completed(source, _buffer(buffer), self._adder(timeout, retries, key))
+
+    async def when_idle(self) -> None:
+        """Wait until every task added so far, and those added meanwhile, has ended."""
+        if self._engine is not None:
+            await self._engine.when_idle()
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no task is pending."""
+        return self._engine is None or not self._engine.outcomes.pending
+
+    # Messages and events
+
+    def on_message(self, type: str, handler: Callable[[Any, WorkerHandle], Any]) -> None:  # noqa: A002
+        """Call ``handler(content, origin)``, sync or async, for each message of this type.
+
+        `origin` is the `WorkerHandle` of the worker that sent it.
+        """
+        self._messages.add(type, handler)
+
+    def remove_message_listener(
+        self,
+        type: str,  # noqa: A002
+        handler: Callable[[Any, WorkerHandle], Any],
+    ) -> None:
+        """Take a handler back; `ValueError` if it is not registered."""
+        self._messages.remove(type, handler)
+
+    def post_message_to_workers(self, type: str, content: Any = None) -> None:  # noqa: A002
+        """Send a message to every worker there is now, also to those that are still starting.
+
+        Raises `PoolClosed`, or `SerializationError` if `content` cannot be pickled.
+        """
+        engine = self._open_engine()
+        for worker in engine.fleet.present():
+            worker.handle.post_message(type, content)
+
+    def on(self, event: str, listener: Callable[..., Any]) -> None:
+        """Call a listener, sync or async, at each event of a kind.
+
+        ``task-added`` (task), ``task-complete`` (error, result, task), ``worker-launched``
+        (worker), ``worker-exited`` (worker, reason).
+        """
+        if event not in EVENTS:
+            raise ValueError(f"there is no event {event!r}; there are {', '.join(EVENTS)}")
+        self._events.add(event, listener)
+        self._tell_listening()
+
+    def remove_listener(self, event: str, listener: Callable[..., Any]) -> None:
+        """Take a listener back; `ValueError` if it is not registered."""
+        self._events.remove(event, listener)
+        self._tell_listening()
+
+    # Workers
+
+    def resize_up_to(self, n: int) -> None:
+        """Start workers until there are `n` (never more than `max_workers`); do not wait."""
+        check_count("n", n, at_least=0)
+        self._open_engine().resize_up_to(n)
+
+    @property
+    def workers(self) -> tuple[WorkerHandle, ...]:
+        """The workers that have a process now, by id."""
+        if self._engine is None:
+            return ()
+        return tuple(worker.handle for worker in self._engine.fleet.present())
+
+    def statistics(self) -> PoolStatistics:
+        """Return counts of tasks by state, steals, restarts, and figures per worker."""
+        engine = self._engine
+        if engine is None:
+            return PoolStatistics(0, 0, 0, 0, 0, 0, 0, ())
+        workers = tuple(
+            WorkerStatistics(
+                handle.id,
+                handle.pid,
+                handle.state,
+                handle.tasks_completed,
+                handle.tasks_stolen,
+                handle.load,
+            )
+            for handle in self.workers
+        )
+        outcomes = engine.outcomes
+        dispatched = len(engine.ledger.dispatched)
+        return PoolStatistics(
+            waiting=max(0, outcomes.pending - dispatched),
+            dispatched=dispatched,
+            completed=outcomes.completed,
+            failed=outcomes.failed,
+            cancelled=outcomes.cancelled,
+            steals=sum(worker.tasks_stolen for worker in workers),
+            restarts=engine.fleet.restarts,
+            workers=workers,
+        )
+
+    # The end
+
+    async def aclose(self) -> None:
+        """Close gracefully: finish what was added, run `on_worker_exit`, wait for the workers' end.
+
+        A worker whose exit hook takes longer than ten seconds is killed. If the wait is cancelled,
+        everything is ended at once, as by `kill`. Closing twice does no harm.
+        """
+        self._closed_unused = True
+        if self._engine is None:
+            return
+        self._engine.begin_close()
+        try:
+            await self._engine.when_closed()
+        except asyncio.CancelledError:
+            self._engine.kill()
+            raise
+
+    def dispose(self) -> None:
+        """Close as `aclose` does, without waiting for it.
+
+        Outside a running event loop, where pending tasks could never end, it is as `kill`.
+        """
+        self._closed_unused = True
+        engine = self._engine
+        if engine is None:
+            return
+        if engine.loop.is_running():
+            engine.begin_close()
+        else:
+            engine.kill()
+
+    def kill(self) -> None:
+        """End all workers at once (SIGKILL); pending tasks fail with `PoolClosed`.
+
+        Exit hooks are not run. Returns when the processes are gone.
+        """
+        self._closed_unused = True
+        if self._engine is not None:
+            self._engine.kill()
+
+    async def __aenter__(self) -> Self:
+        self._open_engine()
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if exc_type is not None and self._engine is not None and self._engine.state == OPEN:
+            self._engine.cancel_pending()
+        await self.aclose()
+
+    def __del__(self) -> None:
+        engine = getattr(self, "_engine", None)
+        if engine is None or engine.state == CLOSED:
+            return
+        if engine.state == OPEN:
+            warnings.warn(
+                f"{self!r} was never closed; use 'async with', aclose() or dispose()",
+                ResourceWarning,
+                source=self,
+                stacklevel=2,
+            )
+            engine.abandon()
+        elif engine.loop.is_closed():
+            engine.abandon()  # disposed of, and the loop ended before the workers did
+
+    def __repr__(self) -> str:
+        state = "unused" if self._engine is None else self._engine.state
+        return f"<WorkerPool {self.name!r} of {self._target.text} {state}>"
+
+    # For Task
+
+    def _task_cancelled(self, task: Task[Any]) -> None:
+        if self._engine is not None and self._engine.state != CLOSED:
+            self._engine.task_cancelled(task)
+
+    def _is_running(self, task: Task[Any]) -> bool:
+        engine = self._engine
+        return engine is not None and engine.state != CLOSED and engine.is_running(task)
+
+    # Inside
+
+    def _open_engine(self) -> Engine:
+        engine = self._engine
+        if engine is not None and engine.state == OPEN and engine.loop.is_running():
+            return engine
+        if self._closed_unused or (engine is not None and engine.state != OPEN):
+            raise PoolClosed(f"the pool {self.name!r} is closed; make a new one for more work")
+        loop = _running_loop()
+        if engine is not None:
+            raise RuntimeError(
+                f"the pool {self.name!r} belongs to another event loop: one pool serves one "
+                "asyncio.run(); make it inside"
+            )
+        engine = Engine(self._target, self._options, loop, self._messages, self._events)
+        self._engine = engine
+        _engines.add(engine)
+        self._tell_listening()
+        engine.resize_up_to(self._options.min_workers)
+        return engine
+
+    def _tell_listening(self) -> None:
+        if self._engine is not None:
+            self._engine.listening_changed()
+
+    def _checked_settings(
+        self,
+        timeout: float | None,
+        retries: int | None,
+        affinity: str,
+        worker: WorkerHandle | int | None,
+    ) -> TaskSettings:
+        slot = worker.id if isinstance(worker, WorkerHandle) else worker
+        if slot is not None:
+            check_count("worker", slot, at_least=0)
+            if slot >= self._options.max_workers:
+                raise ValueError(
+                    f"there is no worker {slot}: ids go from 0 to {self._options.max_workers - 1}"
+                )
+        check_affinity(affinity, slot)
+        check_timeout(timeout)
+        if retries is not None:
+            check_count("retries", retries, at_least=0)
+        return TaskSettings(
+            self._settings.timeout if timeout is None else timeout,
+            self._settings.retries if retries is None else retries,
+            affinity,
+            slot,
+        )
+
+    def _adder(
+        self, timeout: float | None, retries: int | None, key: Hashable | None
+    ) -> Callable[[ArgT], Task[ResultT]]:
+        return lambda arg: self.add_task(arg, timeout=timeout, retries=retries, key=key)
+
+    def _run_here(self, engine: Engine, task: Task[ResultT]) -> None:
+        if self._main_thread is None:
+            self._main_thread = MainThread(self._target, engine)
+        self._main_thread.add(task)
+
+
+def _running_loop() -> asyncio.AbstractEventLoop:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        raise RuntimeError(
+            "a WorkerPool is used inside a running event loop: call it from a coroutine that "
+            "asyncio.run() runs"
+        ) from None
+
+
+def _buffer(buffer: int | None) -> int:
+    if buffer is None:
+        return MAP_BUFFER
+    check_count("buffer", buffer, at_least=1)
+    return buffer
+
+
+def _forget_engines() -> None:
+    for engine in list(_engines):
+        engine.forget()
+
+
+os.register_at_fork(after_in_child=_forget_engines)

@@ -1,0 +1,229 @@
+"""The scheduler: which task goes where, and when. Pure: told what happens, returns decisions.
+
+Tasks wait in one backlog and are placed as late as possible. A slot's kernel queue is kept
+shallow, a few milliseconds of estimated work; a wrong estimate costs little, because idle workers
+steal whatever lies in a queue. Pinned tasks (affinity strong or force) wait in a backlog of their
+slot.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from typing import Generic, Protocol, TypeVar
+
+DEPTH_SECONDS = 0.02
+"""Estimated work a queue holds: keeps a worker busy while the pool's event loop does something
+else, and is little enough to be placed anew when things turn out otherwise."""
+
+DEPTH_TASKS = 2000
+"""Most tasks a queue holds: below the worst capacity of a pipe of 64 KiB, and costs at most
+about 100 kB of memory per slot."""
+
+_LONGEST_RUN = 128  # tasks placed by one decision
+UNEVEN_SECONDS = 0.25  # a strong task is moved only when its slot has so much more work ...
+UNEVEN_RATIO = 4.0  # ... and is so many times as loaded as the slot it is moved to
+
+
+class Record(Protocol):
+    """What the scheduler knows of a task."""
+
+    slot: int
+    estimate: float  # seconds
+    pinned: bool
+    movable: bool
+    """Of a pinned task: may be moved to another slot when loads get badly uneven."""
+
+    def done(self) -> bool:
+        """Whether the task has ended (was cancelled) while it waited."""
+        ...
+
+
+RecordT = TypeVar("RecordT", bound=Record)
+
+
+class SlotLoad(Generic[RecordT]):
+    """A slot as the scheduler sees it."""
+
+    def __init__(self, index: int) -> None:
+        self.index = index
+        self.open = False  # has a worker, or will soon
+        self.count = 0  # tasks dispatched to it and not finished, whoever runs them
+        self.seconds = 0.0  # the estimates of these, summed
+        self.pinned: deque[RecordT] = deque()
+
+
+class Scheduler(Generic[RecordT]):
+    """Places tasks on slots.
+
+    `lanes` is how many tasks a worker runs at a time; `estimate(task)` what a task will cost, asked
+    when it is placed; `placement_cost(task, slot)` what it costs more on that slot; both seconds.
+    """
+
+    def __init__(
+        self,
+        slots: int,
+        lanes: int,
+        estimate: Callable[[RecordT], float],
+        placement_cost: Callable[[RecordT, int], float] | None = None,
+    ) -> None:
+        self.slots: list[SlotLoad[RecordT]] = [SlotLoad(index) for index in range(slots)]
+        self.backlog: deque[RecordT] = deque()
+        self._estimate = estimate
+        self._placement_cost = placement_cost
+        self.set_lanes(lanes)
+
+    def set_lanes(self, lanes: int) -> None:
+        """Set how many tasks a worker runs at a time."""
+        self.lanes = lanes
+        self._fewest = lanes + 1  # one more than it runs, so that it never waits for the pool
+        self._depth = DEPTH_SECONDS * lanes
+
+    def add(self, task: RecordT) -> None:
+        """Let a task wait to be placed."""
+        (self.slots[task.slot].pinned if task.pinned else self.backlog).append(task)
+
+    def put_back(self, tasks: Iterable[RecordT]) -> None:
+        """Let tasks that could not be sent wait again, before all others, in their order."""
+        for task in reversed(list(tasks)):
+            queue = self.slots[task.slot].pinned if task.pinned else self.backlog
+            queue.appendleft(task)
+
+    def place(self, task: RecordT, slot: int, extra: float = 0.0) -> None:
+        """Count a task as dispatched to a slot, where it costs so many seconds more."""
+        load = self.slots[slot]
+        task.estimate = self._estimate(task) + extra
+        load.count += 1
+        load.seconds += task.estimate
+
+    def finished(self, task: RecordT) -> None:
+        """Count a dispatched task as no longer with its slot."""
+        load = self.slots[task.slot]
+        load.count -= 1
+        if load.count:
+            load.seconds -= task.estimate
+        else:
+            load.seconds = 0.0  # no rounding error outlives an empty queue
+
+    def free_slot(self) -> int | None:
+        """Return the least loaded slot that has a free lane, or None."""
+        best = None
+        for load in self.slots:
+            if load.open and load.count < self.lanes and (best is None or load.count < best.count):
+                best = load
+                if not load.count:
+                    break
+        return None if best is None else best.index
+
+    def plan(self) -> Iterator[tuple[int, list[RecordT]]]:
+        """Take from the backlogs what should be sent now: (slot, tasks), counted as placed.
+
+        Afterwards either nothing waits, or every open slot has enough.
+        """
+        yield from self._plan_pinned()
+        while self.backlog:
+            load = self._least_loaded()
+            if load is None:
+                return
+            if self._placement_cost is None:
+                run = self._run_of(load)
+                if run:
+                    yield load.index, run
+            else:
+                task = self.backlog.popleft()
+                if not task.done():
+                    yield self._cheapest_slot(task), [task]
+
+    def waiting(self) -> int:
+        """Return how many tasks wait in the backlogs, cancelled ones included."""
+        return len(self.backlog) + sum(len(load.pinned) for load in self.slots)
+
+    def take_waiting(self, slot: int | None = None) -> list[RecordT]:
+        """Empty the backlogs, or only that of one slot's pinned tasks; return what was there."""
+        loads = self.slots if slot is None else [self.slots[slot]]
+        taken: list[RecordT] = []
+        if slot is None:
+            taken += self.backlog
+            self.backlog.clear()
+        for load in loads:
+            taken += load.pinned
+            load.pinned.clear()
+        return [task for task in taken if not task.done()]
+
+    def _has_room(self, load: SlotLoad[RecordT]) -> bool:
+        return load.open and (
+            load.count < self._fewest
+            or (load.seconds < self._depth and load.count < DEPTH_TASKS)
+        )
+
+    def _least_loaded(self) -> SlotLoad[RecordT] | None:
+        best = None
+        for load in self.slots:
+            if self._has_room(load) and (
+                best is None or (load.seconds, load.count) < (best.seconds, best.count)
+            ):
+                best = load
+        return best
+
+    def _run_of(self, load: SlotLoad[RecordT]) -> list[RecordT]:
+        """Take a run of tasks for a slot: at most a fair share, as long as it has room."""
+        backlog, estimate = self.backlog, self._estimate
+        run: list[RecordT] = []
+        room = min(len(backlog) // (2 * len(self.slots)) or 1, _LONGEST_RUN)
+        while room and backlog and self._has_room(load):
+            task = backlog.popleft()
+            if task.done():
+                continue
+            task.estimate = cost = estimate(task)
+            load.count += 1
+            load.seconds += cost
+            run.append(task)
+            room -= 1
+        return run
+
+    def _cheapest_slot(self, task: RecordT) -> int:
+        """Place a task where load plus its cost there is least; return the slot."""
+        assert self._placement_cost is not None
+        best, best_seconds, best_cost = -1, float("inf"), 0.0
+        for load in self.slots:
+            if self._has_room(load):
+                cost = self._placement_cost(task, load.index)
+                if load.seconds + cost < best_seconds:
+                    best, best_seconds, best_cost = load.index, load.seconds + cost, cost
+        self.place(task, best, best_cost)
+        return best
+
+    def _plan_pinned(self) -> Iterator[tuple[int, list[RecordT]]]:
+        if self._any_pinned():
+            self._even_out()
+        for load in self.slots:
+            run = []
+            while load.open and load.pinned and load.count < self._fewest:
+                task = load.pinned.popleft()
+                if not task.done():
+                    self.place(task, load.index)
+                    run.append(task)
+            if run:
+                yield load.index, run
+
+    def _any_pinned(self) -> bool:
+        return any(load.pinned for load in self.slots)
+
+    def _even_out(self) -> None:
+        """Move strong tasks, newest first, away from slots that have badly more work."""
+        totals = {
+            load.index: load.seconds + sum(map(self._estimate, load.pinned))
+            for load in self.slots
+        }
+        for load in self.slots:
+            others = [o.index for o in self.slots if o.open and o is not load]
+            while load.pinned and load.pinned[-1].movable and others:
+                thief = min(others, key=totals.__getitem__)
+                ours, theirs = totals[load.index], totals[thief]
+                if ours < theirs + UNEVEN_SECONDS or ours < UNEVEN_RATIO * theirs:
+                    break
+                task = load.pinned.pop()
+                task.slot = thief
+                self.slots[thief].pinned.append(task)
+                totals[load.index] -= self._estimate(task)
+                totals[thief] += self._estimate(task)

@@ -1,0 +1,182 @@
+"""Turning objects into bytes and back, on either side of the border.
+
+Every argument and every result is pickled by itself, so that tasks never share an object by
+accident. Plain pickle first; cloudpickle when plain pickle cannot, or when it named something of
+``__main__``, which the other process does not have: that travels by value.
+
+Large buffers (numpy arrays and whatever else speaks pickle protocol 5) stay out of band: they
+are handed on as they are, to be written once and mapped by the receiver.
+"""
+
+from __future__ import annotations
+
+import pickle
+from typing import Any, NamedTuple
+
+from workpool.errors import SerializationError, WorkerTraceback
+
+OUT_OF_BAND_BYTES = 1 << 15
+"""Buffers from this size on are not copied into the pickle: below, a copy is cheaper than the
+descriptor, the mapping and the page faults (about 15 us)."""
+
+
+MAIN_MODULE = b"__main__"
+"""A pickle with this in it may name something that the other process does not have."""
+
+
+class RemoteError(NamedTuple):
+    """An exception on its way to the other side, in a form that always arrives."""
+
+    type_name: str
+    message: str
+    traceback: str
+    pickled: bytes | None
+
+
+class Serializer:
+    """Pickles the objects of one side, one at a time; not for use by several threads."""
+
+    def __init__(self, side: str) -> None:
+        self.side = side
+        self.buffers: list[pickle.PickleBuffer] = []
+        """The large buffers of the object pickled last, in the order `loads` wants them."""
+        self._keep = self._keep_in_band
+
+    def dumps(self, value: object, subject: str) -> bytes:
+        """Pickle `value`, leaving its large buffers in `buffers`.
+
+        Raises `SerializationError`, naming the side and the object, if it cannot be pickled.
+        """
+        if self.buffers:
+            self.buffers = []
+        try:
+            data = pickle.dumps(value, 5, buffer_callback=self._keep)
+            if MAIN_MODULE not in data:
+                return data
+        except Exception:  # noqa: BLE001, S110 - whatever it was, cloudpickle gets its try
+            pass
+        self.buffers = []
+        return _by_value(value, self._keep, self.side, subject)
+
+    def _keep_in_band(self, buffer: pickle.PickleBuffer) -> bool:
+        if buffer.raw().nbytes < OUT_OF_BAND_BYTES:
+            return True
+        self.buffers.append(buffer)
+        return False
+
+
+def dumps(value: object, *, side: str, subject: str) -> bytes:
+    """Pickle `value` into one stretch of bytes; any thread may call it.
+
+    Raises `SerializationError`, naming the side and the object, if it cannot be pickled.
+    """
+    try:
+        data = pickle.dumps(value, 5)
+        if MAIN_MODULE not in data:
+            return data
+    except Exception:  # noqa: BLE001, S110 - whatever it was, cloudpickle gets its try
+        pass
+    return _by_value(value, None, side, subject)
+
+
+def _by_value(value: object, keep_in_band: Any, side: str, subject: str) -> bytes:
+    try:
+        import cloudpickle
+
+        data: bytes = cloudpickle.dumps(value, 5, buffer_callback=keep_in_band)
+        return data
+    except Exception as error:
+        raise SerializationError(
+            f"the {subject} {brief(value)} cannot be pickled in the {side}: "
+            f"{type(error).__name__}: {error}. Pass plain data instead, or what it can be "
+            "made from.",
+            side=side,
+            subject=subject,
+        ) from error
+
+
+def loads(data: Any, buffers: Any = (), *, side: str, subject: str) -> Any:
+    """Unpickle; raise `SerializationError` naming the side if that fails."""
+    try:
+        return pickle.loads(data, buffers=buffers)  # noqa: S301 - the pool's own processes
+    except Exception as error:
+        raise SerializationError(
+            f"the {subject} cannot be unpickled in the {side}: "
+            f"{type(error).__name__}: {error}. Its class must be importable there under the "
+            "same name, and accept what its __reduce__ returns.",
+            side=side,
+            subject=subject,
+        ) from error
+
+
+def brief(value: object, limit: int = 120) -> str:
+    """Return a short description of any object, whatever its `repr` does."""
+    try:
+        text = repr(value)
+    except Exception as error:  # noqa: BLE001 - the object is not ours
+        text = f"<{type(value).__qualname__} whose repr raises {type(error).__name__}>"
+    return text if len(text) <= limit else f"{text[: limit - 3]}..."
+
+
+def pack_error(error: BaseException, *, side: str, skip_frames: int = 0) -> bytes:
+    """Pack an exception for the other side, with its traceback as text.
+
+    `skip_frames` leaves out that many of the outermost frames (the worker's own loop).
+    """
+    import traceback
+
+    frames = error.__traceback__
+    for _ in range(skip_frames):
+        if frames is not None and frames.tb_next is not None:
+            frames = frames.tb_next
+    text = "".join(traceback.format_exception(type(error), error, frames))
+    try:
+        pickled = dumps(error, side=side, subject="exception")
+    except SerializationError:
+        pickled = None
+    remote = RemoteError(_type_name(error), _message(error), text, pickled)
+    return pickle.dumps(tuple(remote), 5)
+
+
+def unpack_error(body: bytes, *, side: str) -> BaseException:
+    """Return the exception that `pack_error` packed, with the remote traceback as its cause.
+
+    One that cannot be pickled there, or unpickled here, becomes a `SerializationError` that has
+    its type's name, its message and its traceback as text.
+    """
+    remote = RemoteError(*pickle.loads(body))  # noqa: S301 - the pool's own processes
+    error = _revive(remote, side)
+    if isinstance(error, StopIteration):  # a future cannot hold it
+        error = RuntimeError(f"the task raised StopIteration: {remote.message}")
+    error.__cause__ = WorkerTraceback(remote.traceback)
+    return error
+
+
+def _revive(remote: RemoteError, side: str) -> BaseException:
+    reason = "cannot be pickled"
+    if remote.pickled is not None:
+        try:
+            error = pickle.loads(remote.pickled)  # noqa: S301 - the pool's own processes
+            if isinstance(error, BaseException):
+                return error
+            reason = f"was unpickled as a {type(error).__name__}"
+        except Exception as failure:  # noqa: BLE001 - the class is not ours
+            reason = f"cannot be unpickled in the {side} ({type(failure).__name__}: {failure})"
+    return SerializationError(
+        f"the task raised {remote.type_name}: {remote.message} (the exception itself {reason})",
+        side=side,
+        subject="exception",
+    )
+
+
+def _type_name(error: BaseException) -> str:
+    kind = type(error)
+    prefix = "" if kind.__module__ in ("builtins", "__main__") else f"{kind.__module__}."
+    return f"{prefix}{kind.__qualname__}"
+
+
+def _message(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception:  # noqa: BLE001 - the exception is not ours
+        return "<no message: its __str__ raises>"

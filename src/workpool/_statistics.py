@@ -1,0 +1,36 @@
+"""What `WorkerPool.statistics` returns."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerStatistics:
+    """One worker at one moment."""
+
+    id: int
+    pid: int
+    state: str
+    tasks_completed: int
+    tasks_stolen: int
+    load: float
+    """Estimated seconds of work dispatched to its slot and not finished."""
+
+
+@dataclass(frozen=True, slots=True)
+class PoolStatistics:
+    """A pool at one moment: counts of tasks by state, and its workers."""
+
+    waiting: int
+    """Tasks that have not been sent to any worker's queue."""
+    dispatched: int
+    """Tasks in a queue or with a worker."""
+    completed: int
+    failed: int
+    cancelled: int
+    steals: int
+    """Tasks the present workers took from other workers' queues."""
+    restarts: int
+    """Workers started in the place of one that crashed."""
+    workers: tuple[WorkerStatistics, ...]

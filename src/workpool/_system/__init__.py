@@ -1,0 +1,1 @@
+"""What workpool asks of the operating system. These modules make system calls, decide nothing."""

@@ -1,0 +1,54 @@
+"""A worker goes with its parent, whatever either is doing.
+
+The pool holds the write end of a pipe that carries nothing. The kernel closes it when the pool's
+process ends, in whatever way, and then signals the worker, which asked for SIGKILL on that event
+(O_ASYNC, F_SETSIG). No thread and no polling, and it works while a C call holds the worker's GIL,
+where neither a watchdog thread nor a Python signal handler could run. PR_SET_PDEATHSIG would not
+do: it fires when the *thread* that started the worker ends.
+
+A sleeping worker takes the signal off: its `poll` tells it that the parent is gone, and it can
+still run its exit hook.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import signal
+
+_F_SETSIG = 10  # Linux's number; elsewhere the default SIGIO ends the process as well
+
+
+class ParentGone(Exception):  # noqa: N818 - it is news, not an error
+    """The process that owns the pool has ended."""
+
+
+class Liveness:
+    """The worker's side of the liveness pipe."""
+
+    def __init__(self, descriptor: int) -> None:
+        self.descriptor = descriptor
+        os.set_blocking(descriptor, False)
+        fcntl.fcntl(descriptor, fcntl.F_SETOWN, os.getpid())
+        if hasattr(signal, "SIGRTMIN"):  # Linux
+            fcntl.fcntl(descriptor, _F_SETSIG, signal.SIGKILL)
+        self._relaxed = fcntl.fcntl(descriptor, fcntl.F_GETFL) & ~os.O_ASYNC
+        self._guarded = self._relaxed | os.O_ASYNC
+
+    def guard(self) -> None:
+        """From now on die with the parent. Raises `ParentGone` if it is gone already.
+
+        The look comes after the switch: a parent that ends before the switch is seen by the look,
+        one that ends after it by the kernel.
+        """
+        fcntl.fcntl(self.descriptor, fcntl.F_SETFL, self._guarded)
+        try:
+            os.read(self.descriptor, 1)
+        except BlockingIOError:
+            return
+        self.relax()
+        raise ParentGone
+
+    def relax(self) -> None:
+        """From now on outlive the parent, for as long as it takes to end in good order."""
+        fcntl.fcntl(self.descriptor, fcntl.F_SETFL, self._relaxed)

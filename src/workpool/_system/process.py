@@ -1,0 +1,135 @@
+"""Starting, watching and ending the worker processes."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+WORKER_PROGRAM = str(Path(__file__).resolve().parent.parent / "_worker" / "__main__.py")
+
+
+class ExitStatus(NamedTuple):
+    """How a process ended: by itself with a code, by a signal, or unknown (both None)."""
+
+    exit_code: int | None
+    signal_name: str | None
+
+    def __str__(self) -> str:
+        if self.signal_name is not None:
+            return f"ended by {self.signal_name}"
+        if self.exit_code is not None:
+            return f"exited with code {self.exit_code}"
+        return "ended, its exit status is unknown"
+
+
+class Process:
+    """A child process that is watched through a pidfd.
+
+    Neither a signal nor a wait can hit another process that was given the same id later, and no
+    other library's children are reaped.
+    """
+
+    def __init__(
+        self,
+        command: Sequence[str],
+        *,
+        descriptors: Sequence[int],
+        environment: Mapping[str, str],
+        stdout: int | None = None,
+        stderr: int | None = None,
+    ) -> None:
+        """Start `command`, which inherits the `descriptors` and nothing else. Raises `OSError`.
+
+        The child starts with SIGINT blocked, so that a Ctrl-C meant for the parent does not end
+        it before it has a handler; it has to unblock it.
+        """
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            self._popen = subprocess.Popen(  # noqa: S603 - the interpreter itself
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=stdout,
+                stderr=stderr,
+                pass_fds=descriptors,
+                env=dict(environment),
+            )
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        self.pid = self._popen.pid
+        try:
+            self.descriptor = os.pidfd_open(self.pid)
+        except OSError:
+            self._popen.kill()
+            self._popen.wait()
+            raise
+
+    def send_signal(self, number: int) -> None:
+        """Send a signal; nothing happens if the process has ended."""
+        try:
+            signal.pidfd_send_signal(self.descriptor, number)
+        except OSError:
+            return
+
+    def reap(self, *, wait: bool = False) -> ExitStatus | None:
+        """Collect the exit status; None if the process still runs and `wait` is false."""
+        try:
+            options = os.WEXITED if wait else os.WEXITED | os.WNOHANG
+            result = os.waitid(os.P_PIDFD, self.descriptor, options)
+        except ChildProcessError:
+            self._popen.returncode = 0
+            return ExitStatus(None, None)
+        if result is None:
+            return None
+        self._popen.returncode = result.si_status  # so that Popen does not wait for it again
+        if result.si_code == os.CLD_EXITED:
+            return ExitStatus(result.si_status, None)
+        return ExitStatus(None, signal_name(result.si_status))
+
+    def close(self) -> None:
+        """Close the pidfd."""
+        os.close(self.descriptor)
+
+    def forget(self) -> None:
+        """In a forked child: this is not our process, never wait for it."""
+        self._popen.returncode = 0
+
+
+def signal_name(number: int) -> str:
+    """Return ``"SIGKILL"`` for 9, and so on."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+
+
+def interpreter_command() -> list[str]:
+    """Return the command that starts an interpreter like this one: same program, same flags."""
+    command = [sys.executable]
+    for letter, flag in _FLAGS.items():
+        command += [f"-{letter}"] * int(getattr(sys.flags, flag, 0))
+    for option in sys.warnoptions:
+        command += ["-W", option]
+    for name, value in sys._xoptions.items():
+        command += ["-X", name if value is True else f"{name}={value}"]
+    return command
+
+
+_FLAGS = {
+    "B": "dont_write_bytecode",
+    "E": "ignore_environment",
+    "I": "isolated",
+    "O": "optimize",
+    "P": "safe_path",
+    "S": "no_site",
+    "b": "bytes_warning",
+    "d": "debug",
+    "s": "no_user_site",
+    "v": "verbose",
+}
+
+

@@ -1,0 +1,94 @@
+"""The status page: one record per slot in shared memory, every field with a single writer.
+
+A record is a row of 64-bit words: the header fields below, then `lanes` of three words each. A
+lane is the place of one running task (a synchronous worker has one, an async worker as many as its
+concurrency): the token as the kernel wrote it there (attempt; offset and length), and when the task
+began. Words are aligned and written by single stores, so no reader sees half of one.
+
+    lane's attempt   begun   meaning, when the worker dies and the attempt is not reported
+    of this attempt  0       taken, not begun: may be dispatched again
+    of this attempt  time    running, or finished and not reported: lost with the worker
+
+The worker writes *begun* before it calls the entrypoint, and clears it only after the report is in
+the kernel.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+
+from workpool._frames import TOKEN
+from workpool._system.memory import anonymous_file
+
+# Written by the worker.
+IDLE = 0  # perf_counter_ns since when it sleeps or has free lanes; 0: every lane is busy
+STOLEN = 1  # how many tasks it has taken from other slots' queues
+# Written by the pool.
+MAIL = 2  # how many pieces of mail have been sent to the slot
+INTERRUPT = 3  # the attempt that SIGINT is about
+CONDEMNED = 4  # the attempt the worker is about to be killed for
+_HEADER_WORDS = 8
+_LANE_WORDS = 3
+_BEGUN = 2
+WORD = 8
+
+
+class StatusPage:
+    """A view of the page, in the pool (which makes it) or in a worker (which maps it)."""
+
+    def __init__(self, descriptor: int, slots: int, lanes: int) -> None:
+        self.descriptor = descriptor
+        self.lanes = lanes
+        self._record_words = _HEADER_WORDS + _LANE_WORDS * lanes
+        self._map = mmap.mmap(descriptor, page_bytes(slots, lanes))
+        self._bytes = memoryview(self._map)
+        self.words = self._bytes.cast("Q")
+
+    def field(self, slot: int, field: int) -> int:
+        """Return the index in `words` of a slot's header field."""
+        return slot * self._record_words + field
+
+    def attempt_index(self, slot: int, lane: int) -> int:
+        """Return the index in `words` of the attempt in a lane."""
+        return slot * self._record_words + _HEADER_WORDS + lane * _LANE_WORDS
+
+    def begun_index(self, slot: int, lane: int) -> int:
+        """Return the index in `words` of the time (perf_counter_ns) the lane's task began."""
+        return self.attempt_index(slot, lane) + _BEGUN
+
+    def token_cell(self, slot: int, lane: int) -> memoryview:
+        """Return the 16 bytes of a lane that the kernel writes a token into."""
+        start = self.attempt_index(slot, lane) * WORD
+        return self._bytes[start : start + TOKEN.size]
+
+    def held(self, slot: int) -> list[tuple[int, int]]:
+        """Return (attempt, begun) of every lane of a slot that has ever been used."""
+        words = self.words
+        first = self.attempt_index(slot, 0)
+        lanes = range(first, first + self.lanes * _LANE_WORDS, _LANE_WORDS)
+        return [(words[lane], words[lane + _BEGUN]) for lane in lanes if words[lane]]
+
+    def clear(self, slot: int) -> None:
+        """Make a slot's record fresh for the next worker in it."""
+        start = self.field(slot, 0)
+        self.words[start : start + self._record_words] = memoryview(
+            bytes(self._record_words * WORD)
+        ).cast("Q")
+
+    def close(self) -> None:
+        """Unmap the page and close its descriptor."""
+        self.words.release()
+        self._bytes.release()
+        self._map.close()
+        os.close(self.descriptor)
+
+
+def page_bytes(slots: int, lanes: int) -> int:
+    """Return the size of a page."""
+    return max(1, slots) * (_HEADER_WORDS + _LANE_WORDS * lanes) * WORD
+
+
+def new_page(slots: int, lanes: int) -> StatusPage:
+    """Make a page, in the pool. Raises `OSError`."""
+    return StatusPage(anonymous_file("status", page_bytes(slots, lanes)), slots, lanes)

@@ -1,0 +1,107 @@
+"""`Task`, the future of one piece of work."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Hashable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from workpool._options import TaskSettings
+
+if TYPE_CHECKING:
+    from workpool._pool import WorkerPool
+    from workpool._worker_handle import WorkerHandle
+
+ResultT = TypeVar("ResultT")
+
+_DEFAULTS: dict[str, Any] = {"worker": None, "cost": None, "pre_task_cost": None, "inherent": None}
+
+
+class Task(asyncio.Future[ResultT]):
+    """The future of one piece of work: await it for the result, or for what the task raised.
+
+    Made by `WorkerPool.add_task`. Belongs to the pool's event loop; not thread-safe, as any
+    `asyncio.Future`.
+
+    `cancel()` ends the future at once. A task that has not begun never runs. One that runs is
+    interrupted: an async one is cancelled, in a sync one `TaskCancelled` is raised; if it has not
+    ended after a grace period of a second, its worker is killed and replaced.
+    """
+
+    # A million of these may wait at once, so what most of them do not have takes no time and no
+    # object: an attribute that was never set is found in _DEFAULTS.
+    __slots__ = (
+        "_pool",
+        "_settings",
+        "argument",
+        "attempts",
+        "cost",
+        "dispatches",
+        "estimate",
+        "id",
+        "inherent",
+        "key",
+        "meta",
+        "offset",
+        "pre_task_cost",
+        "slot",
+        "worker",
+    )
+
+    id: int
+    argument: Any
+    key: Hashable | None
+    """The key under which its cost is learned."""
+    meta: Any
+    worker: WorkerHandle | None
+    """The worker that ran it, once that is known."""
+    cost: float | None
+    """Seconds the entrypoint took, once the task has ended in a worker."""
+    pre_task_cost: float | None
+    """Seconds the `pre_task` hook took."""
+    attempts: int
+    """How often it has been begun and ended, as far as the pool knows."""
+
+    # What the ledger, the scheduler and the dispatcher keep here instead of in tables of their own.
+    _pool: WorkerPool[Any, Any]
+    _settings: TaskSettings
+    dispatches: int
+    estimate: float  # seconds
+    inherent: float | None  # what the user's inherent_cost said, seconds
+    slot: int
+    offset: int  # of its record in the arena, while it is dispatched
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return _DEFAULTS[name]
+        except KeyError:
+            raise AttributeError(f"Task has no attribute {name!r}") from None
+
+    @property
+    def pinned(self) -> bool:
+        """Whether it is addressed to one worker (affinity strong or force)."""
+        return self._settings.pinned
+
+    @property
+    def movable(self) -> bool:
+        """Whether it may be given to another worker although it is pinned."""
+        return self._settings.affinity == "strong"
+
+    @property
+    def state(self) -> str:
+        """One of ``waiting``, ``running``, ``completed``, ``failed``, ``cancelled``."""
+        if self.cancelled():
+            return "cancelled"
+        if self.done():
+            return "failed" if self._exception is not None else "completed"
+        return "running" if self._pool._is_running(self) else "waiting"
+
+    def cancel(self, msg: Any | None = None) -> bool:
+        """Cancel the task; return False if it is done already. Does not block."""
+        if not super().cancel(msg):
+            return False
+        self._pool._task_cancelled(self)
+        return True
+
+    def __repr__(self) -> str:
+        return f"<Task {getattr(self, 'id', '?')} {self.state} of {self._pool.name!r}>"

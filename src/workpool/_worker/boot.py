@@ -1,0 +1,154 @@
+"""A worker's life: receive the configuration, start, serve, exit."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import signal
+import socket
+import sys
+from typing import Any
+
+from workpool import _frames as frames
+from workpool._serialization import pack_error
+from workpool._system import mail
+from workpool._system.liveness import Liveness, ParentGone
+from workpool._system.memory import read_parcel
+from workpool._worker import interrupts
+from workpool._worker.client import WorkerClient
+from workpool._worker.hooks import Caller
+from workpool._worker.reporter import Reporter
+from workpool._worker.resolve import load_target, resolve
+from workpool._worker.worker import Worker
+from workpool._worker_config import WorkerConfig
+
+EXIT_SECONDS_AFTER_PARENT = 0.8
+"""A worker must be gone within a second of its parent, its exit hook included."""
+
+
+def main(mail_descriptor: int) -> None:
+    """Run a worker from its first to its last breath."""
+    interrupts.ignore_until_asked()
+    mailbox = socket.socket(fileno=mail_descriptor)
+    config = _receive_config(mailbox)
+    if config is None:
+        return  # the parent ended before it could say anything
+    reporter = Reporter(config.report, mailbox)
+    liveness = Liveness(config.liveness)
+    _keep_to_ourselves(config, mail_descriptor)
+    try:
+        liveness.guard()
+        _set_up_streams()
+        _run(config, mailbox, reporter, liveness)
+    except ParentGone:
+        pass
+
+
+def _run(
+    config: WorkerConfig, mailbox: socket.socket, reporter: Reporter, liveness: Liveness
+) -> None:
+    from workpool._worker.logs import watch_logging
+
+    watch_logging(reporter, config.log_levels)
+    sys.path[:] = config.sys_path
+    client = WorkerClient(config.slot, reporter)
+    caller = Caller(client)
+    try:
+        entry = resolve(load_target(config.target))
+        if entry.on_worker_start is not None:
+            caller.run(entry.on_worker_start, client)
+    except Exception as error:  # noqa: BLE001 - whatever it is, the pool has to know
+        _report_failed_start(reporter, error)
+        return
+    worker = Worker(config, mailbox, reporter, liveness, client, caller, entry)
+    loop = _choose_loop(worker)
+    reporter.send(frames.READY, 0, pickle.dumps(entry.is_async))
+    try:
+        reason = loop(worker)
+    except ParentGone:
+        # Nobody waits for this worker any more, so it may not take its time.
+        liveness.relax()
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        signal.setitimer(signal.ITIMER_REAL, EXIT_SECONDS_AFTER_PARENT)
+        reason = "the parent is gone"
+    _exit(worker, reason)
+
+
+def _choose_loop(worker: Worker) -> Any:
+    if worker.entry.is_async:
+        from workpool._worker.async_loop import serve
+
+        return serve
+    from workpool._worker.sync_loop import serve as serve_synchronously
+
+    return serve_synchronously
+
+
+def _exit(worker: Worker, reason: str) -> None:
+    error = b""
+    hook = worker.entry.on_worker_exit
+    if hook is not None:
+        try:
+            worker.caller.run(hook, worker.client)
+        except Exception as failure:  # noqa: BLE001 - the user's hook
+            error = pack_error(failure, side="worker")
+    worker.caller.close()
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:
+            stream.flush()
+    try:
+        worker.reporter.send(frames.EXITING, 0, pickle.dumps((reason, error)))
+    except ParentGone:
+        pass
+
+
+def _report_failed_start(reporter: Reporter, error: Exception) -> None:
+    from workpool.errors import EntrypointError
+
+    kind = "entrypoint" if isinstance(error, EntrypointError) else "hook"
+    reporter.send(
+        frames.START_FAILED, 0, pickle.dumps((kind, pack_error(error, side="worker")))
+    )
+
+
+def _receive_config(mailbox: socket.socket) -> WorkerConfig | None:
+    data, descriptor = mail.receive(mailbox, wait=True)
+    if descriptor is not None:
+        data = bytes(read_parcel(descriptor)[0])
+    return WorkerConfig(*pickle.loads(data)) if data else None  # noqa: S301 - from the pool
+
+
+def _keep_to_ourselves(config: WorkerConfig, mail_descriptor: int) -> None:
+    """Let no program or forked child of a task hold the pool's descriptors.
+
+    One that did would keep a dead pool's queues, and our own liveness, alive.
+    """
+    ours = [
+        mail_descriptor,
+        config.report,
+        config.liveness,
+        config.arena,
+        config.status_page,
+        *config.queues,
+        *config.lockers,
+    ]
+    for descriptor in ours:
+        os.set_inheritable(descriptor, False)
+
+    def close_in_child() -> None:
+        for descriptor in ours:
+            try:
+                os.close(descriptor)
+            except OSError:
+                pass  # the task's own code had closed it
+
+    os.register_at_fork(after_in_child=close_in_child)
+
+
+def _set_up_streams() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        reconfigure = getattr(stream, "reconfigure", None)
+        if reconfigure is not None:
+            reconfigure(line_buffering=True)  # what a task prints is seen when it prints it
+
+

@@ -1,0 +1,77 @@
+"""`WorkerClient`, what an entrypoint and its hooks see of their worker and its pool."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from types import SimpleNamespace
+from typing import Any, NamedTuple
+
+from workpool import _frames as frames
+from workpool._messages import Listeners
+from workpool._serialization import dumps
+from workpool._worker.reporter import Reporter
+
+
+class TaskInfo(NamedTuple):
+    """The task that is running: as much of it as its worker knows."""
+
+    id: int
+    key: Hashable | None
+    meta: Any
+
+
+class WorkerClient:
+    """The worker's line to its pool, given to entrypoints and hooks that take it."""
+
+    def __init__(self, worker_id: int, reporter: Reporter) -> None:
+        self.worker_id = worker_id
+        """The worker's slot; a replacement of this worker has the same."""
+        self.state = SimpleNamespace()
+        """A place for the worker's own things, kept from task to task."""
+        self._reporter = reporter
+        self._listeners = Listeners()
+        self._current: Callable[[], tuple[int, Hashable | None, Any] | None] = lambda: None
+        self._poll: Callable[[], None] = lambda: None
+
+    @property
+    def task(self) -> TaskInfo | None:
+        """The task that is running, or None in a hook or handler outside of one."""
+        current = self._current()
+        if current is None:
+            return None
+        attempt, key, meta = current
+        return TaskInfo(frames.task_of_attempt(attempt), key, meta)
+
+    def post_message_to_pool(self, type: str, content: Any = None) -> None:  # noqa: A002
+        """Send a message to the pool's listeners; any thread may.
+
+        Arrives before the result of the task that sent it, and survives a crash of this worker
+        from the moment of this call's return. Waits only while the pool does not read. Raises
+        `SerializationError` if `content` cannot be pickled.
+        """
+        body = dumps((type, content), side="worker", subject="message")
+        self._reporter.send(frames.MESSAGE, 0, body)
+
+    def on_message(self, type: str, handler: Callable[[Any, WorkerClient], Any]) -> None:  # noqa: A002
+        """Call ``handler(content, client)``, sync or async, for each message of this type.
+
+        Messages are handled between tasks by a worker with a sync entrypoint, as they come by one
+        with an async entrypoint.
+        """
+        self._listeners.add(type, handler)
+
+    def remove_message_listener(
+        self,
+        type: str,  # noqa: A002
+        handler: Callable[[Any, WorkerClient], Any],
+    ) -> None:
+        """Take a handler back; `ValueError` if it is not registered."""
+        self._listeners.remove(type, handler)
+
+    def poll_messages(self) -> None:
+        """Handle the messages that have come, now: for a sync task that runs for long."""
+        self._poll()
+
+    def handlers(self, type: str) -> tuple[Callable[..., Any], ...]:  # noqa: A002
+        """Return the handlers registered for a type."""
+        return self._listeners.of(type)

@@ -1,0 +1,52 @@
+"""Calling the user's hooks and handlers, which may be sync or async."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import CoroutineType
+from typing import TYPE_CHECKING, Any
+
+from workpool._worker.client import WorkerClient
+from workpool._worker.resolve import takes_client
+
+if TYPE_CHECKING:
+    import asyncio
+
+
+class Caller:
+    """Calls functions to their end, in one event loop per worker that is made when first needed."""
+
+    def __init__(self, client: WorkerClient) -> None:
+        self._client = client
+        self._runner: asyncio.Runner | None = None
+
+    @property
+    def runner(self) -> asyncio.Runner:
+        """The runner of the worker's event loop."""
+        if self._runner is None:
+            import asyncio
+
+            self._runner = asyncio.Runner()
+        return self._runner
+
+    def run(self, function: Callable[..., Any], *args: Any) -> Any:
+        """Call a function; if it is async, run it to its end."""
+        return self.finish(function(*args))
+
+    def finish(self, result: Any) -> Any:
+        """Run a coroutine to its end; return anything else as it is."""
+        if isinstance(result, CoroutineType):
+            return self.runner.run(result)
+        return result
+
+    def close(self) -> None:
+        """End the event loop, if there is one."""
+        if self._runner is not None:
+            self._runner.close()
+
+
+def with_client(function: Callable[..., Any], client: WorkerClient) -> Callable[[Any], Any]:
+    """Return `function` as one of the argument alone."""
+    if not takes_client(function):
+        return function
+    return lambda argument: function(argument, client)

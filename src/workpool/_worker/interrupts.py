@@ -1,0 +1,55 @@
+"""How a worker is interrupted: SIGINT, which means something only while the pool says so.
+
+A Ctrl-C in a terminal reaches every process of the group; the parent deals with it, workers ignore
+it. When the pool wants a running task ended it writes the attempt into the status page and sends
+SIGINT: the handler raises `TaskCancelled` in the task if, and only if, that attempt is running.
+"""
+
+from __future__ import annotations
+
+import signal
+from types import FrameType
+from typing import Any
+
+from workpool.errors import TaskCancelled
+
+
+class Interruptible:
+    """The attempt that may be interrupted now; 0 for none. One per worker, main thread only."""
+
+    def __init__(self, words: Any, field: int) -> None:
+        self.attempt = 0
+        self.shielded = False
+        """While set, an interruption waits: the report stream must not be torn."""
+        self._due = False
+        self._words = words
+        self._field = field
+        signal.signal(signal.SIGINT, self._on_signal)
+
+    def unshield(self) -> None:
+        """End a shielded stretch; raises the interruption that came meanwhile."""
+        self.shielded = False
+        if self._due:
+            self._due = False
+            self._raise_if_meant()
+
+    def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
+        if self.shielded:
+            self._due = True
+        else:
+            self._raise_if_meant()
+
+    def _raise_if_meant(self) -> None:
+        if self.attempt and self._words[self._field] == self.attempt:
+            self.attempt = 0  # once only: what handles it must not be hit again
+            raise TaskCancelled("the pool has interrupted this task: cancelled, or out of time")
+
+
+def ignore_until_asked() -> None:
+    """Ignore SIGINT from here on. The pool started this process with the signal blocked."""
+    signal.signal(signal.SIGINT, _ignore)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+
+
+def _ignore(_number: int, _frame: FrameType | None) -> None:
+    """Do nothing. Unlike SIG_IGN, a handler is not inherited by the programs a task starts."""

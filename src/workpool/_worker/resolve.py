@@ -1,0 +1,255 @@
+"""Finding the entrypoint in a worker: from names or values to things that can be called."""
+
+from __future__ import annotations
+
+import importlib
+import pickle
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import FunctionType, MethodType, ModuleType
+from typing import Any, NamedTuple
+
+from workpool._entrypoint import EntrypointFunction, Target, hooks_of, is_file, parse_specification
+from workpool.errors import EntrypointError
+
+_CO_VARARGS, _CO_COROUTINE = 0x04, 0x80
+
+
+class Entry(NamedTuple):
+    """A resolved entrypoint."""
+
+    function: Callable[..., Any]
+    takes_client: bool
+    is_async: bool
+    on_worker_start: Callable[..., Any] | None
+    on_worker_exit: Callable[..., Any] | None
+    pre_task: Callable[..., Any] | None
+
+
+def load_target(data: bytes) -> Target:
+    """Unpickle what the pool sent; `EntrypointError` if that cannot be done here."""
+    try:
+        return Target(*pickle.loads(data))  # noqa: S301 - from the pool
+    except BaseException as error:
+        raise EntrypointError(
+            f"the entrypoint cannot be unpickled in the worker: {type(error).__name__}: {error}"
+        ) from error
+
+
+def resolve(target: Target) -> Entry:
+    """Find what a target names. Raises `EntrypointError` naming module and symbol."""
+    thing = _thing(target)
+    hooks = {**hooks_of(thing), **target.hooks}
+    function = thing.function if isinstance(thing, EntrypointFunction) else thing
+    if not callable(function):
+        raise _error(target, f"{target.text} is not callable: it is a {type(function).__name__}")
+    checked = {name: _hook(target, name, hook) for name, hook in hooks.items()}
+    return Entry(
+        function,
+        takes_client(function),
+        is_coroutine_function(function),
+        checked.get("on_worker_start"),
+        checked.get("on_worker_exit"),
+        checked.get("pre_task"),
+    )
+
+
+def takes_client(function: Callable[..., Any]) -> bool:
+    """Whether the function is one of (arg, client): a second positional parameter without a
+    default, or with the name ``client``.
+    """
+    code, bound = _code(function)
+    if code is None:
+        return False
+    names = code.co_varnames[bound : code.co_argcount]
+    defaults = len(getattr(_plain(function), "__defaults__", None) or ())
+    required = len(names) - defaults
+    return required >= 2 or (len(names) >= 2 and names[1] == "client")
+
+
+def is_coroutine_function(function: Callable[..., Any]) -> bool:
+    """Whether calling the function makes a coroutine."""
+    code, _ = _code(function)
+    return code is not None and bool(code.co_flags & _CO_COROUTINE)
+
+
+def _thing(target: Target) -> Any:
+    if target.value is not None:
+        return target.value
+    module = _module(target)
+    thing: Any = module
+    owner: Any = None
+    for name in target.symbol.split("."):
+        owner = thing
+        try:
+            thing = getattr(thing, name)
+        except AttributeError:
+            raise _error(
+                target,
+                f"{target.path or target.module} has no {target.symbol!r}: "
+                f"{_kind(owner)} has no attribute {name!r}",
+            ) from None
+    return _bound(thing, owner, target)
+
+
+def _bound(thing: Any, owner: Any, target: Target) -> Any:
+    """Return a method that needs an instance bound to one, made once per worker."""
+    if isinstance(owner, type) and isinstance(thing, FunctionType):
+        first = thing.__code__.co_varnames[: thing.__code__.co_argcount][:1]
+        if first == ("self",):
+            try:
+                return MethodType(thing, owner())
+            except Exception as error:
+                raise _error(
+                    target,
+                    f"{target.text} is a method, and {owner.__name__}() could not be made for it: "
+                    f"{type(error).__name__}: {error}",
+                ) from error
+    return thing
+
+
+def _module(target: Target) -> ModuleType:
+    try:
+        if target.path is not None:
+            return load_file(target.path, target.module)
+        assert target.module is not None
+        return importlib.import_module(target.module)
+    except ModuleNotFoundError as error:
+        if error.name and target.module and f"{target.module}.".startswith(f"{error.name}."):
+            raise _error(
+                target,
+                f"there is no module {target.module!r} on the workers' sys.path, "
+                "which is that of the parent",
+            ) from error
+        raise _import_error(target, error) from error
+    except FileNotFoundError as error:
+        if target.path is not None and error.filename == target.path:
+            raise _error(target, f"there is no file {target.path!r}") from None
+        raise _import_error(target, error) from error
+    except BaseException as error:
+        if isinstance(error, EntrypointError):
+            raise
+        raise _import_error(target, error) from error
+
+
+def load_file(path: str, name: str | None = None) -> ModuleType:
+    """Import a Python file under the name it would have if it were imported in the usual way.
+
+    Its directory (that of its outermost package) is appended to `sys.path`, so that it can import
+    its neighbours.
+    """
+    if not Path(path).is_file():
+        raise FileNotFoundError(2, "no such file", path)
+    root, dotted = module_name_of(path)
+    if root not in sys.path:
+        sys.path.append(root)
+    name = name or dotted
+    loaded = sys.modules.get(name)
+    if loaded is not None and getattr(loaded, "__file__", None) == path:
+        return loaded
+    if loaded is not None or name in sys.stdlib_module_names:
+        name = f"workpool_file_{abs(hash_of(path)):x}"
+    return _execute_file(path, name)
+
+
+def module_name_of(path: str) -> tuple[str, str]:
+    """Return the directory to import a file from, and its dotted name there."""
+    file = Path(path)
+    parts = [] if file.stem == "__init__" else [file.stem]
+    folder = file.parent
+    while (folder / "__init__.py").is_file():
+        parts.insert(0, folder.name)
+        folder = folder.parent
+    return str(folder), ".".join(parts)
+
+
+def hash_of(text: str) -> int:
+    """Return a hash that is the same in every process."""
+    import zlib
+
+    return zlib.crc32(text.encode("utf-8", "surrogateescape"))
+
+
+def _execute_file(path: str, name: str) -> ModuleType:
+    from importlib.util import module_from_spec, spec_from_file_location
+
+    if "." in name:
+        importlib.import_module(name.rpartition(".")[0])
+    spec = spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise ImportError(f"{path} cannot be imported: it is not a Python file")
+    module = module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        sys.modules.pop(name, None)
+        raise
+    return module
+
+
+def _hook(target: Target, name: str, hook: Any) -> Callable[..., Any]:
+    if isinstance(hook, str):
+        module, symbol = parse_specification(hook)
+        by_file = is_file(module)
+        hook = _thing(
+            Target(None if by_file else module, module if by_file else None, symbol, None, {})
+        )
+    if not callable(hook):
+        raise _error(target, f"the hook {name} of {target.text} is not callable")
+    function: Callable[..., Any] = hook
+    return function
+
+
+def _plain(function: Any) -> Any:
+    """Return the function behind methods, callables and wrappers that take anything."""
+    while True:
+        if isinstance(function, MethodType):
+            function = function.__func__
+        elif isinstance(function, EntrypointFunction):
+            function = function.function
+        elif isinstance(function, FunctionType):
+            wrapped = getattr(function, "__wrapped__", None)
+            if wrapped is None or not function.__code__.co_flags & _CO_VARARGS:
+                return function
+            function = wrapped
+        elif isinstance(function, type) or not hasattr(type(function), "__call__"):
+            return None
+        else:
+            call = getattr(type(function), "__call__")  # noqa: B004 - the function is wanted
+            if not isinstance(call, FunctionType):
+                return None
+            function = call
+
+
+def _code(function: Any) -> tuple[Any, int]:
+    """Return the code of a Python function, and how many of its parameters are bound."""
+    bound = 0
+    partial = sys.modules.get("functools")
+    while partial is not None and isinstance(function, partial.partial):
+        bound += len(function.args)
+        function = function.func
+    is_bound = isinstance(function, MethodType) or not isinstance(
+        function, (FunctionType, EntrypointFunction)
+    )
+    plain = _plain(function)
+    if plain is None:
+        return None, 0
+    return plain.__code__, bound + is_bound
+
+
+def _kind(owner: Any) -> str:
+    return "the module" if isinstance(owner, ModuleType) else repr(getattr(owner, "__name__", owner))
+
+
+def _error(target: Target, message: str) -> EntrypointError:
+    return EntrypointError(message, module=target.path or target.module, symbol=target.symbol)
+
+
+def _import_error(target: Target, error: BaseException) -> EntrypointError:
+    return _error(
+        target,
+        f"importing {target.path or target.module} for {target.symbol!r} raised "
+        f"{type(error).__name__}: {error}",
+    )

@@ -1,0 +1,234 @@
+"""A worker's share of the kernel objects, and the steps both of its loops are made of."""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from _thread import get_ident
+from collections import deque
+from collections.abc import Callable, Hashable
+from typing import Any, NamedTuple
+
+from workpool import _frames as frames
+from workpool._serialization import Serializer, loads, pack_error
+from workpool._system import mail
+from workpool._system.arena import map_arena
+from workpool._system.liveness import Liveness, ParentGone
+from workpool._system.memory import read_parcel
+from workpool._system.status_page import IDLE, MAIL, STOLEN, StatusPage
+from workpool._worker.client import WorkerClient
+from workpool._worker.hooks import Caller
+from workpool._worker.reporter import Reporter
+from workpool._worker.resolve import Entry
+from workpool._worker_config import WorkerConfig
+
+
+class Work(NamedTuple):
+    """A task as its worker sees it."""
+
+    argument: Any
+    key: Hashable | None
+    meta: Any
+
+
+class Worker:
+    """What a worker process has: its place in the pool and the ways to its tasks."""
+
+    def __init__(
+        self,
+        config: WorkerConfig,
+        mailbox: socket.socket,
+        reporter: Reporter,
+        liveness: Liveness,
+        client: WorkerClient,
+        caller: Caller,
+        entry: Entry,
+    ) -> None:
+        self.config = config
+        self.mailbox = mailbox
+        self.reporter = reporter
+        self.liveness = liveness
+        self.client = client
+        self.caller = caller
+        self.entry = entry
+        self.stop_reason = ""
+        """Why this worker is to end between tasks; empty while it is not."""
+        self.on_cancel: Callable[[int], None] = lambda attempt: None
+        self.on_message: Callable[[Any], None] = caller.finish
+        slot = config.slot
+        self.page = StatusPage(config.status_page, len(config.queues), config.lanes)
+        self.words = self.page.words
+        self._idle_word = self.page.field(slot, IDLE)
+        self._mail_word = self.page.field(slot, MAIL)
+        self._stolen_word = self.page.field(slot, STOLEN)
+        self._mail_seen = 0
+        self.arena = memoryview(map_arena(config.arena))
+        self.queue = config.queues[slot]
+        self._peers = [*config.queues[slot + 1 :], *config.queues[:slot]]
+        self._lockers = [socket.socket(fileno=number) for number in config.lockers]
+        self._pinned: deque[bytes] = deque()
+        self._cells = [[self.page.token_cell(slot, lane)] for lane in range(config.lanes)]
+        self._serializer = Serializer("worker")
+        self._done = 0
+        self._dice = os.getpid()
+        self._main_thread = get_ident()
+        client._poll = self._poll_messages
+
+    # Taking tasks
+
+    def claim(self, lane: int) -> bool:
+        """Take a task into a lane: one's own first, else anybody's. Never blocks.
+
+        The kernel writes the token into the lane in the same call that takes it from the queue, so
+        whatever kills this process, the pool knows who had it.
+        """
+        if self._pinned:
+            self._cells[lane][0][:] = self._pinned.popleft()
+            return True
+        try:
+            if os.readv(self.queue, self._cells[lane]):
+                return True
+        except BlockingIOError:
+            return bool(self._peers) and self._steal(lane)
+        raise ParentGone
+
+    def token(self, lane: int) -> tuple[int, int, int]:
+        """Return (attempt, offset, length) of the task in a lane."""
+        attempt, offset, length = frames.TOKEN.unpack(self._cells[lane][0])
+        return attempt, offset, length
+
+    def begun_word(self, lane: int) -> int:
+        """Return the index of the word that says when the task in a lane began."""
+        return self.page.begun_index(self.config.slot, lane)
+
+    def is_cancelled(self, offset: int) -> bool:
+        """Whether the task with this record is to be skipped. Empties its locker if it is."""
+        flags = self.arena[offset]
+        if not flags & frames.CANCELLED:
+            return False
+        if flags & frames.PARCEL:
+            read_parcel(self._fetch(offset))
+        return True
+
+    def load(self, offset: int, length: int) -> Work:
+        """Unpickle a task. Raises `SerializationError`."""
+        flags = self.arena[offset]
+        data: Any = self.arena[offset + 1 : offset + length]
+        buffers: Any = ()
+        if flags & frames.PARCEL:
+            data, buffers = read_parcel(self._fetch(offset))
+        value = loads(data, buffers, side="worker", subject="argument")
+        if flags & frames.CONTEXT:
+            key, meta, argument = value
+            return Work(argument, key, meta)
+        return Work(value, None, None)
+
+    # Reporting
+
+    def report_result(self, attempt: int, value: Any, cost: float) -> None:
+        """Report a result; raises `SerializationError` if it cannot be pickled."""
+        if value is None:
+            self.reporter.send(frames.NOTHING, attempt, b"", cost)
+            return
+        data = self._serializer.dumps(value, "result")
+        self.reporter.send(frames.RESULT, attempt, data, cost, self._serializer.buffers)
+
+    def report_error(
+        self, attempt: int, error: BaseException, cost: float, skip_frames: int = 0
+    ) -> None:
+        """Report what a task raised."""
+        body = pack_error(error, side="worker", skip_frames=skip_frames)
+        self.reporter.send(frames.ERROR, attempt, body, cost)
+
+    def count_done(self) -> None:
+        """Count a task, and decide whether it was this worker's last by policy."""
+        self._done += 1
+        config = self.config
+        if config.max_tasks is not None and self._done >= config.max_tasks:
+            self.stop_reason = self.stop_reason or f"retired after {self._done} tasks"
+        if config.max_memory is not None and resident_bytes() > config.max_memory:
+            self.stop_reason = self.stop_reason or "retired above its memory limit"
+
+    # Sleeping, and what wakes
+
+    def raise_idle_flag(self) -> None:
+        """Say that this worker sleeps or could take more. A last look round must follow."""
+        self.words[self._idle_word] = time.perf_counter_ns()
+
+    def lower_idle_flag(self) -> None:
+        """Say that this worker has no lane free."""
+        self.words[self._idle_word] = 0
+
+    @property
+    def has_mail(self) -> bool:
+        """Whether the pool has sent mail since it was last read."""
+        return bool(self.words[self._mail_word] != self._mail_seen)
+
+    def read_mail(self) -> None:
+        """Read and act on all mail there is. Raises `ParentGone` at its end."""
+        self._mail_seen = self.words[self._mail_word]
+        while True:
+            try:
+                data, descriptor = mail.receive(self.mailbox)
+            except BlockingIOError:
+                return
+            if not data and descriptor is None:
+                raise ParentGone
+            self._handle(data[:1], data[1:], descriptor)
+
+    def _handle(self, tag: bytes, body: bytes, descriptor: int | None) -> None:
+        if tag == frames.MAIL_MESSAGE:
+            self._handle_message(
+                body if descriptor is None else bytes(read_parcel(descriptor)[0])
+            )
+        elif tag == frames.MAIL_TASK:
+            self._pinned.append(body)
+        elif tag == frames.MAIL_CANCEL:
+            self.on_cancel(int.from_bytes(body, "little"))
+        elif tag == frames.MAIL_STOP:
+            self.stop_reason = self.stop_reason or "asked to stop"
+
+    def _handle_message(self, body: bytes) -> None:
+        try:
+            kind, content = loads(body, side="worker", subject="message")
+            for handler in self.client.handlers(kind):
+                self.on_message(handler(content, self.client))
+        except Exception:  # noqa: BLE001 - the user's handler must not end the worker
+            import traceback
+
+            traceback.print_exc()
+
+    def _poll_messages(self) -> None:
+        if get_ident() == self._main_thread and self.has_mail:
+            self.read_mail()
+
+    def _steal(self, lane: int) -> bool:
+        """Look through the other queues, from a random one on so that thieves spread out."""
+        peers, cell = self._peers, self._cells[lane]
+        self._dice = (self._dice * 1103515245 + 12345) & 0x7FFFFFFF
+        start = (self._dice >> 8) % len(peers)
+        for queue in (*peers[start:], *peers[:start]):
+            try:
+                taken = os.readv(queue, cell)
+            except BlockingIOError:
+                continue
+            if taken:
+                self.words[self._stolen_word] += 1
+                return True
+        return False
+
+    def _fetch(self, offset: int) -> int:
+        start = offset + 1
+        number = int.from_bytes(self.arena[start : start + 4], "little")
+        _, descriptor = mail.receive(self._lockers[number])
+        assert descriptor is not None
+        return descriptor
+
+
+def resident_bytes() -> int:
+    """Return how much physical memory this process uses."""
+    with open("/proc/self/statm", "rb") as file:
+        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+

@@ -1,0 +1,185 @@
+"""One worker process and the pool's ends of its pipes and sockets."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import pickle
+import socket
+import sys
+from collections import deque
+from collections.abc import Callable, Mapping
+
+from workpool._output import OutputReader
+from workpool._system import mail
+from workpool._system.memory import write_parcel
+from workpool._system.process import WORKER_PROGRAM, Process, interpreter_command
+from workpool._worker_config import WorkerConfig
+from workpool._worker_handle import WorkerHandle
+
+STARTING, READY, RETIRING, EXITED = "starting", "ready", "retiring", "exited"
+
+
+class WorkerProcess:
+    """A running worker: its process, mail socket, report pipe and liveness pipe."""
+
+    handle: WorkerHandle
+    start_timer: asyncio.TimerHandle
+
+    def __init__(
+        self,
+        config: WorkerConfig,
+        loop: asyncio.AbstractEventLoop,
+        environment: Mapping[str, str],
+        *,
+        capture_output: bool,
+    ) -> None:
+        """Start the process. Raises `OSError`; then nothing is left behind.
+
+        The descriptors of the configuration that belong to this worker alone (report, liveness)
+        are made here.
+        """
+        self.slot = config.slot
+        self.state = STARTING
+        self.tasks_completed = 0
+        self.is_async = False
+        self.never_ready = False
+        self.was_retiring = False
+        self.start_error: BaseException | None = None
+        self.exit_reason = ""
+        self.woken_from = 0
+        self.unread = b""
+        self._loop = loop
+        self.on_mail_sent: Callable[[], None] = lambda: None
+        self._outbox: deque[tuple[bytes, int | None]] = deque()
+        self.output: dict[str, int] = {}
+        self.output_readers: list[OutputReader] = []
+        with contextlib.ExitStack() as undo:
+            child = self._open(undo, capture_output)
+            config = config._replace(report=child["report"], liveness=child["liveness"])
+            self.process = self._start(config, child, environment)
+            undo.pop_all()
+        for descriptor in child.values():
+            os.close(descriptor)
+        self._deliver_config(config)
+
+    def post(self, data: bytes, descriptor: int | None = None) -> None:
+        """Send mail, now or when there is room. Takes over the descriptor."""
+        if self._outbox or not self._try_send(data, descriptor):
+            self._outbox.append((data, descriptor))
+            self._loop.add_writer(self.mail.fileno(), self._send_outbox)
+
+    def read_reports(self) -> bytes | None:
+        """Read what there is in the report pipe: ``b""`` at its end, None when it is empty."""
+        try:
+            return os.read(self.report, 1 << 16)
+        except BlockingIOError:
+            return None
+
+    def receive_parcel(self) -> int:
+        """Return the descriptor of the parcel that the report just read announced."""
+        _, descriptor = mail.receive(self.mail)
+        if descriptor is None:
+            raise OSError("a parcel was announced, but no descriptor came with it")
+        return descriptor
+
+    def stop_reading(self, descriptor: int) -> None:
+        """Take one descriptor out of the event loop."""
+        if not self._loop.is_closed():
+            self._loop.remove_reader(descriptor)
+
+    def stop_watching(self) -> None:
+        """Take every descriptor out of the event loop."""
+        if self._loop.is_closed():
+            return
+        self._loop.remove_writer(self.mail.fileno())
+        for descriptor in (self.process.descriptor, self.report, *self.output.values()):
+            self._loop.remove_reader(descriptor)
+
+    def close(self) -> None:
+        """Close everything the pool holds of this worker. The kernel then ends a busy worker."""
+        for _, descriptor in self._outbox:
+            if descriptor is not None:
+                os.close(descriptor)
+        self._outbox.clear()
+        self.mail.close()
+        for descriptor in (self.report, self._liveness, *self.output.values()):
+            os.close(descriptor)
+        self.output = {}
+
+    def _open(self, undo: contextlib.ExitStack, capture_output: bool) -> dict[str, int]:
+        """Make the pipes and sockets; return the child's ends by name."""
+        ends: dict[str, int] = {}
+
+        def pipe(name: str, *, child_reads: bool = False) -> int:
+            read_end, write_end = os.pipe()
+            undo.callback(os.close, read_end)
+            undo.callback(os.close, write_end)
+            ends[name], ours = (read_end, write_end) if child_reads else (write_end, read_end)
+            os.set_blocking(ours, False)
+            return ours
+
+        self.mail, child_mail = mail.mail_pair()
+        undo.callback(self.mail.close)
+        ends["mail"] = child_mail.detach()
+        undo.callback(os.close, ends["mail"])
+        self.mail.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 18)
+        self.report = pipe("report")
+        self._liveness = pipe("liveness", child_reads=True)
+        if capture_output:
+            self.output = {"stdout": pipe("stdout"), "stderr": pipe("stderr")}
+        return ends
+
+    def _start(
+        self, config: WorkerConfig, child: Mapping[str, int], environment: Mapping[str, str]
+    ) -> Process:
+        # The first arguments are for the reader of `ps`; the last is the mail socket.
+        command = [*interpreter_command(), WORKER_PROGRAM, config.name, str(config.slot)]
+        private = [child["mail"], config.report, config.liveness]
+        shared = [config.arena, config.status_page, *config.queues, *config.lockers]
+        return Process(
+            [*command, str(child["mail"])],
+            descriptors=[*private, *shared],
+            environment=environment,
+            stdout=child.get("stdout"),
+            stderr=child.get("stderr"),
+        )
+
+    def _deliver_config(self, config: WorkerConfig) -> None:
+        data = pickle.dumps(tuple(config), 5)
+        if len(data) <= mail.INLINE_BYTES:
+            self.post(data)
+        else:
+            self.post(b"", write_parcel(data, []))
+
+    def _try_send(self, data: bytes, descriptor: int | None) -> bool:
+        try:
+            mail.send(self.mail, data, descriptor)
+        except BlockingIOError:
+            return False
+        except OSError:
+            pass  # the worker has ended; its pidfd tells the rest
+        self.on_mail_sent()
+        if descriptor is not None:
+            os.close(descriptor)
+        return True
+
+    def _send_outbox(self) -> None:
+        while self._outbox:
+            if not self._try_send(*self._outbox[0]):
+                return
+            self._outbox.popleft()
+        self._loop.remove_writer(self.mail.fileno())
+
+
+def worker_environment(extra: Mapping[str, str]) -> dict[str, str]:
+    """Return this process's environment with `extra` added."""
+    return {**os.environ, **extra}
+
+
+def module_search_path() -> list[str]:
+    """Return `sys.path` in a form that means the same in a worker."""
+    return [os.path.abspath(entry) if entry == "" else str(entry) for entry in sys.path]
+
+

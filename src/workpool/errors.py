@@ -1,0 +1,112 @@
+"""Every error workpool raises.
+
+All of them survive pickling, so a task may raise them through a worker or a pool of pools.
+`WorkerCrashed` is kept apart (`workpool._worker_crashed`), because its second base class would
+make every worker import `multiprocessing`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from workpool._worker_crashed import WorkerCrashed
+
+__all__ = [
+    "EntrypointError",
+    "InternalError",
+    "PoolClosed",
+    "SerializationError",
+    "TaskCancelled",
+    "TaskTimeout",
+    "WorkerCrashed",
+    "WorkerStartError",
+    "WorkerTraceback",
+    "WorkpoolError",
+]
+
+
+class WorkpoolError(Exception):
+    """Base class of every error of this package."""
+
+
+class PoolClosed(WorkpoolError):
+    """The pool was closed, disposed of or killed, and was asked for something afterwards.
+
+    Also the outcome of tasks that were pending when the pool was killed.
+    """
+
+
+class EntrypointError(WorkpoolError):
+    """The entrypoint cannot be used: module or symbol missing, not callable, import raising.
+
+    Attributes: `module` and `symbol` as they were looked for, or None where they play no part.
+    The worker's traceback, where there is one, is the `__cause__`.
+    """
+
+    def __init__(
+        self, message: str, *, module: str | None = None, symbol: str | None = None
+    ) -> None:
+        super().__init__(message)
+        self.module = module
+        self.symbol = symbol
+
+
+class WorkerStartError(WorkpoolError):
+    """A worker could not be made ready: its start hook raised or hung, or it died before that.
+
+    Attributes: `exit_code`, the process's exit code (negative: the signal's number), or None
+    when the process did not end by itself.
+    """
+
+    def __init__(self, message: str, *, exit_code: int | None = None) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
+
+
+class SerializationError(WorkpoolError):
+    """An argument, result, message or exception could not cross the border between processes.
+
+    Only the task concerned fails; its worker lives on. Attributes: `side`, ``"pool"`` or
+    ``"worker"``, where it failed; `subject`, what it was (``"argument"``, ``"result"``, ...).
+    """
+
+    def __init__(self, message: str, *, side: str = "pool", subject: str = "object") -> None:
+        super().__init__(message)
+        self.side = side
+        self.subject = subject
+
+
+class TaskTimeout(WorkpoolError, TimeoutError):
+    """A task ran longer than its `timeout` (seconds, counted from its start in a worker)."""
+
+
+class TaskCancelled(WorkpoolError):
+    """Raised inside a running synchronous task to interrupt it.
+
+    A task that lets it pass ends at once; one that swallows it and goes on is ended together
+    with its worker after a grace period.
+    """
+
+
+class InternalError(WorkpoolError):
+    """workpool itself is at fault. Please report it with the traceback."""
+
+
+class WorkerTraceback(Exception):  # noqa: N818 - it is evidence, the `__cause__` of an error
+    """The traceback of an exception as it was formatted in the worker that raised it."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.text = text
+
+    def __str__(self) -> str:
+        return f'\n"""\n{self.text.rstrip()}\n"""'
+
+
+def __getattr__(name: str) -> object:
+    if name == "WorkerCrashed":
+        from workpool._worker_crashed import WorkerCrashed
+
+        return WorkerCrashed
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
