@@ -9,9 +9,7 @@ not pay for the pool's side.
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING
-
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from workpool._entrypoint import Entrypoint, EntrypointFunction, entrypoint
     from workpool._pool import WorkerPool
@@ -77,6 +75,8 @@ _HOMES = {
 def __getattr__(name: str) -> object:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    import importlib
+
     home = importlib.import_module(f"{__name__}.{_HOMES.get(name, 'errors')}")
     globals()[name] = thing = getattr(home, name)
     return thing

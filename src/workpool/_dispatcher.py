@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 from workpool._frames import (
     CANCELLED,
     CONTEXT,
-    LOCKER,
     MAIL_CANCEL,
     MAIL_LOOK_ROUND,
     MAIL_TASK,
     PARCEL,
+    PARCEL_RECORD_BYTES,
     TOKEN,
     task_of_attempt,
 )
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 _SPARE_CHUNKS = 64  # 4 MiB of address space; a chunk is touched only when it is needed
 
 
-class NoRoom(Exception):  # noqa: N818 - a state of affairs, not an error
+class NoRoom(Exception):
     """The arena or the lockers are full; a task that ends makes room."""
 
 
@@ -87,7 +87,7 @@ class Dispatcher:
                 self._scheduler.finished(task)
                 self._fail(task, error)
                 continue
-            if task.pinned:
+            if task._settings.pinned:
                 self.post(slot, MAIL_TASK + token)
             else:
                 tokens.append(token)
@@ -193,35 +193,41 @@ class Dispatcher:
 
     def _token(self, task: Task[Any], slot: int) -> bytes:
         """Pack a task: its record goes into the arena, its token is returned."""
-        flags, value = 0, task.argument
-        if task.key is not None or task.meta is not None:
-            flags, value = CONTEXT, (task.key, task.meta, task.argument)
-        serializer = self._serializer
-        data = serializer.dumps(value, "argument")
-        if serializer.buffers or len(data) >= RECORD_LIMIT:
-            flags |= PARCEL
-            number = self._free_locker()
-            offset = self.arena.write(flags, number.to_bytes(4, "little"))
-            length = LOCKER.size
+        if task.key is None and task.meta is None:
+            flags = 0
+            data = self._serializer.dumps(task.argument, "argument")
         else:
-            offset = self.arena.write(flags, data)
-            length = len(data) + 1
+            flags = CONTEXT
+            data = self._serializer.dumps((task.key, task.meta, task.argument), "argument")
+        length = len(data) + 1
+        if self._serializer.buffers or length > RECORD_LIMIT:
+            return self._parcel_token(task, slot, flags | PARCEL, data)
+        offset = self.arena.write(flags, data)
         if offset < 0:
             raise NoRoom
-        if flags & PARCEL:
-            try:
-                self.lockers[number].put(write_parcel(data, serializer.buffers))
-            except OSError:
-                self.arena.free(offset)
-                raise
+        return self._enter(task, slot, offset, length)
+
+    def _enter(self, task: Task[Any], slot: int, offset: int, length: int) -> bytes:
         task.offset = offset
         attempt = self._ledger.dispatch(task, slot)
         timeout = task._settings.timeout
         if timeout is not None:
             self.on_timed(timeout)
-        if flags & PARCEL:
-            self._lockers_in_use[number] = attempt
         return TOKEN.pack(attempt, offset, length)
+
+    def _parcel_token(self, task: Task[Any], slot: int, flags: int, data: bytes) -> bytes:
+        number = self._free_locker()
+        offset = self.arena.write(flags, number.to_bytes(4, "little"))
+        if offset < 0:
+            raise NoRoom
+        try:
+            self.lockers[number].put(write_parcel(data, self._serializer.buffers))
+        except OSError:
+            self.arena.free(offset)
+            raise
+        token = self._enter(task, slot, offset, PARCEL_RECORD_BYTES)
+        self._lockers_in_use[number] = self._ledger.attempt_of(task) or 0
+        return token
 
     def _free_locker(self) -> int:
         for number, locker in enumerate(self.lockers):
@@ -229,4 +235,3 @@ class Dispatcher:
                 self._lockers_in_use.pop(number, None)
                 return number
         raise NoRoom
-

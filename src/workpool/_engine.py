@@ -31,8 +31,8 @@ from workpool._system.status_page import IDLE, new_page
 from workpool.errors import EntrypointError, PoolClosed, WorkerStartError
 
 if TYPE_CHECKING:
-    from workpool._entrypoint import Target
     from workpool._options import PoolOptions
+    from workpool._target import Target
     from workpool._task import Task
     from workpool._worker_process import WorkerProcess
 
@@ -77,6 +77,7 @@ class Engine:
         self.scheduler: Scheduler[Task[Any]] = Scheduler(
             slots, 1, self._estimate, self._placement_cost if options.worker_cost else None
         )
+        self.scheduler.estimate_each = options.inherent_cost is not None
         self.outcomes = Outcomes(self.ledger, self.scheduler, self.costs, self._on_idle)
         self.dispatcher = Dispatcher(
             new_page(slots, options.worker_concurrency),
@@ -354,46 +355,48 @@ class Engine:
         """Handle reports in their order; runs of plain results go the fast way."""
         run: list[frames.Report] = []
         for report in reports:
-            if report.kind <= frames.NOTHING:
+            if report[0] <= frames.NOTHING:
                 run.append(report)
                 continue
             if run:
                 self.outcomes.results(worker, run)
                 run = []
-            self._handle_report(worker, report)
+            self._handle_report(worker, *report)
         if run:
             self.outcomes.results(worker, run)
 
-    def _handle_report(self, worker: WorkerProcess, report: frames.Report) -> None:
-        if report.kind & frames.IN_PARCEL:
-            report = report._replace(kind=report.kind & ~frames.IN_PARCEL)
+    def _handle_report(
+        self, worker: WorkerProcess, kind: int, attempt: int, cost: float, body: bytes
+    ) -> None:
+        if kind & frames.IN_PARCEL:
+            kind &= ~frames.IN_PARCEL
             descriptor = worker.receive_parcel()
-            if report.kind == frames.RESULT:
-                self.outcomes.parcel(worker, report, descriptor)
+            if kind == frames.RESULT:
+                self.outcomes.parcel(worker, (kind, attempt, cost, b""), descriptor)
                 return
-            report = report._replace(body=bytes(read_parcel(descriptor)[0]))
-        if report.kind == frames.ERROR:
+            body = bytes(read_parcel(descriptor)[0])
+        report = (kind, attempt, cost, body)
+        if kind == frames.ERROR:
             self.outcomes.error(worker, report)
-        elif report.kind == frames.SKIPPED:
+        elif kind == frames.SKIPPED:
             self.outcomes.skipped(worker, report)
-        elif report.kind == frames.PRE_TASK_COST:
+        elif kind == frames.PRE_TASK_COST:
             self.outcomes.pre_task_cost(report)
-        elif report.kind == frames.MESSAGE:
-            self._on_message(worker, report.body)
-        elif report.kind == frames.LOG:
-            _log(pickle.loads(report.body))  # noqa: S301 - the pool's own process
+        elif kind == frames.MESSAGE:
+            self._on_message(worker, body)
+        elif kind == frames.LOG:
+            _log(pickle.loads(body))
         else:
-            self._on_life_sign(worker, report)
+            self._on_life_sign(worker, kind, pickle.loads(body))
 
-    def _on_life_sign(self, worker: WorkerProcess, report: frames.Report) -> None:
-        content = pickle.loads(report.body)  # noqa: S301 - the pool's own process
-        if report.kind == frames.READY:
+    def _on_life_sign(self, worker: WorkerProcess, kind: int, content: Any) -> None:
+        if kind == frames.READY:
             self.fleet.ready(worker, is_async=content)
             if content:
                 self.scheduler.set_lanes(self.options.worker_concurrency)
-        elif report.kind == frames.START_FAILED:
+        elif kind == frames.START_FAILED:
             worker.start_error = _start_error(worker, *content)
-        elif report.kind == frames.EXITING:
+        elif kind == frames.EXITING:
             reason, error = content
             worker.exit_reason = worker.exit_reason or reason
             self.fleet.leaving(worker)
@@ -408,9 +411,7 @@ class Engine:
             return
         self.deliver(kind, content, worker.handle)
 
-    def _emit_completion(
-        self, task: Task[Any], result: Any, error: BaseException | None
-    ) -> None:
+    def _emit_completion(self, task: Task[Any], result: Any, error: BaseException | None) -> None:
         self.emit("task-complete", error, result, task)
 
     def _handler_ended(self, handler: Callable[..., Any], running: asyncio.Future[Any]) -> None:

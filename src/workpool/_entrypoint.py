@@ -10,14 +10,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import update_wrapper
 from pathlib import Path
-from typing import Any, Generic, NamedTuple, ParamSpec, TypeVar
+from typing import Any, Generic, ParamSpec, TypeVar
 
+from workpool._target import HOOKS, Target, hooks_of, is_file, parse_specification
 from workpool.errors import EntrypointError
 
 P = ParamSpec("P")
 R = TypeVar("R")
-
-HOOKS = ("on_worker_start", "on_worker_exit", "pre_task")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +39,9 @@ class Entrypoint:
 
 class EntrypointFunction(Generic[P, R]):
     """A function decorated with `entrypoint`: stays callable, and takes its hooks by decorators."""
+
+    workpool_entrypoint = True
+    """How a worker knows this class without importing it."""
 
     def __init__(self, function: Callable[P, R]) -> None:
         self.function = function
@@ -76,25 +78,6 @@ def entrypoint(function: Callable[P, R]) -> EntrypointFunction[P, R]:
     return EntrypointFunction(function)
 
 
-class Target(NamedTuple):
-    """What workers are told: where the entrypoint is, or the thing itself, and its hooks.
-
-    Exactly one of `module`, `path` and `value` is given. `module` accompanies `path` when the
-    pool's process has that file loaded under this name.
-    """
-
-    module: str | None
-    path: str | None
-    symbol: str
-    value: Any
-    hooks: dict[str, Any]
-
-    @property
-    def text(self) -> str:
-        """Return the entrypoint as ``module:symbol``, for messages."""
-        return f"{self.path or self.module or '__main__'}:{self.symbol}"
-
-
 def find_target(given: object) -> Target:
     """Turn any form of entrypoint into its portable form.
 
@@ -114,30 +97,6 @@ def find_target(given: object) -> Target:
     return _by_object(given)
 
 
-def parse_specification(text: str) -> tuple[str, str]:
-    """Split ``"pkg.mod:symbol"`` or ``"path/file.py:symbol"``; `EntrypointError` if it is neither."""
-    module_path, colon, symbol = text.rpartition(":")
-    if not colon or not module_path or not all(map(str.isidentifier, symbol.split("."))):
-        raise EntrypointError(
-            f"{text!r} does not name an entrypoint: write 'package.module:symbol' or "
-            "'path/to/file.py:symbol'"
-        )
-    return module_path, symbol
-
-
-def hooks_of(thing: object) -> dict[str, Any]:
-    """Return the hooks that a resolved symbol carries."""
-    if isinstance(thing, EntrypointFunction):
-        return dict(thing.hooks)
-    hooks = {name: getattr(thing, name, None) for name in HOOKS}
-    return {name: hook for name, hook in hooks.items() if hook is not None}
-
-
-def is_file(module_path: str) -> bool:
-    """Whether a module path is a file's path, not a dotted name."""
-    return module_path.endswith((".py", ".pyw")) or "/" in module_path
-
-
 def _by_name(module_path: str, symbol: str, hooks: dict[str, Any]) -> Target:
     if not is_file(module_path):
         if not all(map(str.isidentifier, module_path.split("."))):
@@ -147,16 +106,16 @@ def _by_name(module_path: str, symbol: str, hooks: dict[str, Any]) -> Target:
                 symbol=symbol,
             )
         if module_path == "__main__":
-            return Target(None, None, symbol, _symbol_of_main(symbol), hooks)
-        return Target(module_path, None, symbol, None, hooks)
+            return Target(symbol, value=_symbol_of_main(symbol), hooks=hooks)
+        return Target(symbol, module=module_path, hooks=hooks)
     path = str(Path(module_path).resolve())
     if _is_file_of(sys.modules.get("__main__"), path):
         # The running script must not be run again in every worker: what it defines goes by value.
         try:
-            return Target(None, None, symbol, _symbol_of_main(symbol), hooks)
+            return Target(symbol, value=_symbol_of_main(symbol), hooks=hooks)
         except EntrypointError:
             pass
-    return Target(_loaded_name(path), path, symbol, None, hooks)
+    return Target(symbol, module=_loaded_name(path), path=path, hooks=hooks)
 
 
 def _by_object(given: Any) -> Target:
@@ -170,8 +129,8 @@ def _by_object(given: Any) -> Target:
     if isinstance(module, str) and isinstance(qualified, str) and module != "__main__":
         found = _lookup(sys.modules.get(module), qualified)
         if found is given:
-            return Target(module, None, qualified, None, hooks)
-    return Target(None, None, str(qualified or type(given).__qualname__), given, hooks)
+            return Target(qualified, module=module, hooks=hooks)
+    return Target(str(qualified or type(given).__qualname__), value=given, hooks=hooks)
 
 
 def _symbol_of_main(symbol: str) -> Any:

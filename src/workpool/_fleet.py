@@ -34,8 +34,8 @@ if TYPE_CHECKING:
     import asyncio
 
     from workpool._dispatcher import Dispatcher
-    from workpool._entrypoint import Target
     from workpool._options import PoolOptions
+    from workpool._target import Target
 
 START_TIMEOUT = 60.0
 """Seconds until a worker must be ready: the imports of an entrypoint may be slow, a start hook may
@@ -222,7 +222,7 @@ class Fleet:
 
     def _launch(self, slot: int) -> WorkerProcess:
         if self._target_bytes is None:
-            self._target_bytes = dumps(tuple(self._target), side="pool", subject="entrypoint")
+            self._target_bytes = dumps(self._target, side="pool", subject="entrypoint")
         dispatcher, options = self.dispatcher, self._options
         config = WorkerConfig(
             name=options.name,
@@ -234,8 +234,6 @@ class Fleet:
             status_page=dispatcher.page.descriptor,
             queues=[queue.read_end for queue in dispatcher.queues],
             lockers=[locker.outer.fileno() for locker in dispatcher.lockers],
-            report=-1,
-            liveness=-1,
             max_tasks=options.max_tasks_per_worker,
             max_memory=options.max_memory_per_worker,
             log_levels=_log_levels(),
@@ -335,5 +333,3 @@ def _reap(processes: list[Process]) -> None:
                 process.send_signal(signal.SIGKILL)
             time.sleep(0.005)
         process.close()
-
-

@@ -21,8 +21,11 @@ class Record(Protocol):
     attempts: int  # how often it has been begun
     dispatches: int
     slot: int
-    pinned: bool
-    """Addressed to its slot's worker alone: dies with that worker's mail."""
+
+    @property
+    def pinned(self) -> bool:
+        """Addressed to its slot's worker alone: dies with that worker's mail."""
+        ...
 
 
 RecordT = TypeVar("RecordT", bound=Record)

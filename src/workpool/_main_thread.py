@@ -17,7 +17,7 @@ from workpool._worker.resolve import Entry, resolve
 
 if TYPE_CHECKING:
     from workpool._engine import Engine
-    from workpool._entrypoint import Target
+    from workpool._target import Target
     from workpool._task import Task
 
 MAIN_THREAD_ID = -1

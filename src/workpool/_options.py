@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from numbers import Integral, Real
-from typing import Any, NamedTuple
+from typing import Any
 
 MAX_WORKERS_LIMIT = 1024
 DEFAULT_CONCURRENCY = 16
@@ -19,18 +19,17 @@ AFFINITIES = (LIGHT, STRONG, FORCE)
 OutputHandler = Callable[[Any, str, str], object]
 
 
-class TaskSettings(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class TaskSettings:
     """What `add_task` was told beside the argument, key and meta."""
 
     timeout: float | None
     retries: int
-    affinity: str = LIGHT
+    pinned: bool = False
+    """Addressed to one worker (affinity strong or force)."""
+    movable: bool = False
+    """Of a pinned task: may be moved when loads get badly uneven (affinity strong)."""
     slot: int | None = None
-
-    @property
-    def pinned(self) -> bool:
-        """Whether the task is addressed to one worker."""
-        return self.affinity != LIGHT
 
 
 @dataclass(frozen=True, slots=True)

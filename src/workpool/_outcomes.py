@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import pickle
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from workpool import _frames as frames
-from workpool._serialization import brief, loads, unpack_error
+from workpool._serialization import brief, loads, unpack_error, unreadable
 from workpool._system.memory import read_parcel
 from workpool.errors import SerializationError, TaskTimeout
 
@@ -54,41 +54,45 @@ class Outcomes:
 
     # Reports
 
-    def results(self, worker: WorkerProcess, reports: Iterable[frames.Report]) -> None:
+    def results(self, worker: WorkerProcess, reports: list[frames.Report]) -> None:
         """End the tasks of result reports. The fast path: a few calls per task."""
         dispatched, arena = self._ledger.dispatched, self.dispatcher.arena
         scheduler, on_complete = self._scheduler, self.on_complete
         ended, seconds, count = 0, 0.0, 0
+        handle, free, finished = worker.handle, arena.free, scheduler.finished
+        unpickle = pickle.loads
         for kind, attempt, cost, body in reports:
             task = dispatched.pop(attempt, None)
             if task is None:
-                continue  # its worker was taken for dead, or it has ended otherwise
-            arena.free(task.offset)
-            scheduler.finished(task)
-            worker.tasks_completed += 1
+                continue  # stale: the task has ended otherwise
+            free(task.offset)
+            finished(task)
+            count += 1
             task.attempts += 1
             task.cost = cost
-            task.worker = worker.handle
+            task.worker = handle
             if task.key is None:
                 seconds += cost
-                count += 1
             else:
                 self._costs.observe_key(task.key, cost)
-            if self._timed_out or task.done():
-                self._late(task, attempt)
-                if task.done():
-                    continue
+            if task.done():
+                self._forget_interruption(attempt)
+                continue
             try:
-                value = pickle.loads(body) if kind == frames.RESULT else None  # noqa: S301
+                value = unpickle(body) if kind == frames.RESULT else None
             except Exception as error:  # noqa: BLE001 - the class is the user's
-                self.fail(task, self._unreadable(error))
+                self.fail(task, unreadable("result", "pool", error))
                 continue
             task.set_result(value)
             ended += 1
             if on_complete is not None:
                 on_complete(task, value, None)
-        if count:
+        if self._timed_out:
+            for _, attempt, _, _ in reports:
+                self._forget_interruption(attempt)
+        if seconds:
             self._costs.observe(seconds / count, count)
+        worker.tasks_completed += count
         self.completed += ended
         self._ended(ended)
 
@@ -108,20 +112,21 @@ class Outcomes:
         self, worker: WorkerProcess, report: frames.Report, error: BaseException | None = None
     ) -> None:
         """End the task of an error report, or let it run again if it may."""
-        timed_out = report.attempt in self._timed_out
+        _, attempt, _, body = report
+        timed_out = attempt in self._timed_out
         task = self._taken_back(worker, report)
         if task is None or task.done():
             return
         if timed_out:
             self.fail_or_retry(task, timeout_error(task))
         else:
-            self.fail_or_retry(task, error or unpack_error(report.body, side="pool"))
+            self.fail_or_retry(task, error or unpack_error(body, side="pool"))
 
     def skipped(self, worker: WorkerProcess, report: frames.Report) -> None:
         """Strike out a task that was cancelled before it began."""
-        task = self._ledger.finish(report.attempt)
-        self._timed_out.discard(report.attempt)
-        self.interrupts.ended(report.attempt)
+        attempt = report[1]
+        task = self._ledger.finish(attempt)
+        self._forget_interruption(attempt)
         if task is None:
             return
         task.attempts -= 1
@@ -131,9 +136,10 @@ class Outcomes:
 
     def pre_task_cost(self, report: frames.Report) -> None:
         """Note the time a task's pre_task hook took."""
-        task = self._ledger.dispatched.get(report.attempt)
+        _, attempt, cost, _ = report
+        task = self._ledger.dispatched.get(attempt)
         if task is not None:
-            task.pre_task_cost = report.cost
+            task.pre_task_cost = cost
 
     def crashed(
         self,
@@ -217,34 +223,26 @@ class Outcomes:
         if count and not self.pending:
             self._on_idle()
 
-    def _late(self, task: Task[Any], attempt: int) -> None:
+    def _forget_interruption(self, attempt: int) -> None:
         self._timed_out.discard(attempt)
         self.interrupts.ended(attempt)
 
     def _taken_back(self, worker: WorkerProcess, report: frames.Report) -> Task[Any] | None:
         """Strike out a reported attempt; return its task unless the report is stale."""
-        task = self._ledger.finish(report.attempt)
-        self._timed_out.discard(report.attempt)
-        self.interrupts.ended(report.attempt)
+        _, attempt, cost, _ = report
+        task = self._ledger.finish(attempt)
+        self._forget_interruption(attempt)
         if task is None:
             return None
         self.dispatcher.release(task)
         worker.tasks_completed += 1
-        task.cost = report.cost
+        task.cost = cost
         task.worker = worker.handle
         if task.key is None:
-            self._costs.observe(report.cost)
+            self._costs.observe(cost)
         else:
-            self._costs.observe_key(task.key, report.cost)
+            self._costs.observe_key(task.key, cost)
         return task
-
-    def _unreadable(self, error: Exception) -> SerializationError:
-        return SerializationError(
-            f"the result cannot be unpickled in the pool: {type(error).__name__}: {error}. Its "
-            "class must be importable here under the same name.",
-            side="pool",
-            subject="result",
-        )
 
 
 def timeout_error(task: Task[Any]) -> TaskTimeout:

@@ -11,12 +11,13 @@ from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
 from workpool._engine import CLOSED, OPEN, Engine
-from workpool._entrypoint import Entrypoint, EntrypointFunction, Target, find_target
+from workpool._entrypoint import Entrypoint, EntrypointFunction, find_target
 from workpool._main_thread import MainThread
 from workpool._map import map_as_completed, map_ordered
 from workpool._messages import Listeners
 from workpool._options import (
     LIGHT,
+    STRONG,
     OutputHandler,
     TaskSettings,
     check_affinity,
@@ -25,6 +26,7 @@ from workpool._options import (
     check_timeout,
 )
 from workpool._statistics import PoolStatistics, WorkerStatistics
+from workpool._target import Target
 from workpool._task import Task
 from workpool._worker_handle import WorkerHandle
 from workpool.errors import PoolClosed
@@ -37,6 +39,8 @@ EVENTS = ("task-added", "task-complete", "worker-launched", "worker-exited")
 MAP_BUFFER = 1024
 """Tasks a `map` keeps between its source and its consumer unless told otherwise: enough to keep
 every worker busy with tiny tasks, and a bound for endless sources."""
+
+_current_loop = asyncio._get_running_loop  # a third of the cost of the one that raises
 
 _engines: weakref.WeakSet[Engine] = weakref.WeakSet()
 
@@ -393,7 +397,7 @@ class WorkerPool(Generic[ArgT, ResultT]):
 
     def _open_engine(self) -> Engine:
         engine = self._engine
-        if engine is not None and engine.state == OPEN and engine.loop.is_running():
+        if engine is not None and engine.state is OPEN and _current_loop() is engine.loop:
             return engine
         if self._closed_unused or (engine is not None and engine.state != OPEN):
             raise PoolClosed(f"the pool {self.name!r} is closed; make a new one for more work")
@@ -435,8 +439,9 @@ class WorkerPool(Generic[ArgT, ResultT]):
         return TaskSettings(
             self._settings.timeout if timeout is None else timeout,
             self._settings.retries if retries is None else retries,
-            affinity,
-            slot,
+            pinned=affinity != LIGHT,
+            movable=affinity == STRONG,
+            slot=slot,
         )
 
     def _adder(

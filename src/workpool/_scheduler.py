@@ -9,7 +9,7 @@ slot.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from typing import Generic, Protocol, TypeVar
 
 DEPTH_SECONDS = 0.02
@@ -29,10 +29,18 @@ class Record(Protocol):
     """What the scheduler knows of a task."""
 
     slot: int
+    key: Hashable | None
     estimate: float  # seconds
-    pinned: bool
-    movable: bool
-    """Of a pinned task: may be moved to another slot when loads get badly uneven."""
+
+    @property
+    def pinned(self) -> bool:
+        """Addressed to its slot."""
+        ...
+
+    @property
+    def movable(self) -> bool:
+        """Of a pinned task: may be moved to another slot when loads get badly uneven."""
+        ...
 
     def done(self) -> bool:
         """Whether the task has ended (was cancelled) while it waited."""
@@ -70,6 +78,8 @@ class Scheduler(Generic[RecordT]):
         self.slots: list[SlotLoad[RecordT]] = [SlotLoad(index) for index in range(slots)]
         self.backlog: deque[RecordT] = deque()
         self._estimate = estimate
+        self.estimate_each = False
+        """Whether tasks without a key differ in what they are expected to cost."""
         self._placement_cost = placement_cost
         self.set_lanes(lanes)
 
@@ -152,8 +162,7 @@ class Scheduler(Generic[RecordT]):
 
     def _has_room(self, load: SlotLoad[RecordT]) -> bool:
         return load.open and (
-            load.count < self._fewest
-            or (load.seconds < self._depth and load.count < DEPTH_TASKS)
+            load.count < self._fewest or (load.seconds < self._depth and load.count < DEPTH_TASKS)
         )
 
     def _least_loaded(self) -> SlotLoad[RecordT] | None:
@@ -169,12 +178,18 @@ class Scheduler(Generic[RecordT]):
         """Take a run of tasks for a slot: at most a fair share, as long as it has room."""
         backlog, estimate = self.backlog, self._estimate
         run: list[RecordT] = []
+        each, usual = self.estimate_each, estimate(backlog[0])
         room = min(len(backlog) // (2 * len(self.slots)) or 1, _LONGEST_RUN)
-        while room and backlog and self._has_room(load):
+        fewest, depth = self._fewest, self._depth
+        while (
+            room
+            and backlog
+            and (load.count < fewest or (load.seconds < depth and load.count < DEPTH_TASKS))
+        ):
             task = backlog.popleft()
             if task.done():
                 continue
-            task.estimate = cost = estimate(task)
+            task.estimate = cost = estimate(task) if each or task.key is not None else usual
             load.count += 1
             load.seconds += cost
             run.append(task)
@@ -212,8 +227,7 @@ class Scheduler(Generic[RecordT]):
     def _even_out(self) -> None:
         """Move strong tasks, newest first, away from slots that have badly more work."""
         totals = {
-            load.index: load.seconds + sum(map(self._estimate, load.pinned))
-            for load in self.slots
+            load.index: load.seconds + sum(map(self._estimate, load.pinned)) for load in self.slots
         }
         for load in self.slots:
             others = [o.index for o in self.slots if o.open and o is not load]

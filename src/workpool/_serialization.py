@@ -11,26 +11,23 @@ are handed on as they are, to be written once and mapped by the receiver.
 from __future__ import annotations
 
 import pickle
-from typing import Any, NamedTuple
 
 from workpool.errors import SerializationError, WorkerTraceback
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 OUT_OF_BAND_BYTES = 1 << 15
 """Buffers from this size on are not copied into the pickle: below, a copy is cheaper than the
 descriptor, the mapping and the page faults (about 15 us)."""
 
 
+PLAIN_TYPES = frozenset({int, float, bool, type(None)})
+"""Objects of exactly these types need no care: no buffers, no class of somebody's."""
+
 MAIN_MODULE = b"__main__"
 """A pickle with this in it may name something that the other process does not have."""
-
-
-class RemoteError(NamedTuple):
-    """An exception on its way to the other side, in a form that always arrives."""
-
-    type_name: str
-    message: str
-    traceback: str
-    pickled: bytes | None
 
 
 class Serializer:
@@ -49,11 +46,13 @@ class Serializer:
         """
         if self.buffers:
             self.buffers = []
+        if type(value) in PLAIN_TYPES:
+            return pickle.dumps(value, 5)
         try:
             data = pickle.dumps(value, 5, buffer_callback=self._keep)
             if MAIN_MODULE not in data:
                 return data
-        except Exception:  # noqa: BLE001, S110 - whatever it was, cloudpickle gets its try
+        except Exception:  # noqa: BLE001 - whatever it was, cloudpickle gets its try
             pass
         self.buffers = []
         return _by_value(value, self._keep, self.side, subject)
@@ -74,7 +73,7 @@ def dumps(value: object, *, side: str, subject: str) -> bytes:
         data = pickle.dumps(value, 5)
         if MAIN_MODULE not in data:
             return data
-    except Exception:  # noqa: BLE001, S110 - whatever it was, cloudpickle gets its try
+    except Exception:  # noqa: BLE001 - whatever it was, cloudpickle gets its try
         pass
     return _by_value(value, None, side, subject)
 
@@ -98,15 +97,20 @@ def _by_value(value: object, keep_in_band: Any, side: str, subject: str) -> byte
 def loads(data: Any, buffers: Any = (), *, side: str, subject: str) -> Any:
     """Unpickle; raise `SerializationError` naming the side if that fails."""
     try:
-        return pickle.loads(data, buffers=buffers)  # noqa: S301 - the pool's own processes
+        return pickle.loads(data, buffers=buffers)
     except Exception as error:
-        raise SerializationError(
-            f"the {subject} cannot be unpickled in the {side}: "
-            f"{type(error).__name__}: {error}. Its class must be importable there under the "
-            "same name, and accept what its __reduce__ returns.",
-            side=side,
-            subject=subject,
-        ) from error
+        raise unreadable(subject, side, error) from error
+
+
+def unreadable(subject: str, side: str, error: Exception) -> SerializationError:
+    """Return the error for something that could not be unpickled."""
+    return SerializationError(
+        f"the {subject} cannot be unpickled in the {side}: "
+        f"{type(error).__name__}: {error}. Its class must be importable there under the "
+        "same name, and accept what its __reduce__ returns.",
+        side=side,
+        subject=subject,
+    )
 
 
 def brief(value: object, limit: int = 120) -> str:
@@ -134,8 +138,7 @@ def pack_error(error: BaseException, *, side: str, skip_frames: int = 0) -> byte
         pickled = dumps(error, side=side, subject="exception")
     except SerializationError:
         pickled = None
-    remote = RemoteError(_type_name(error), _message(error), text, pickled)
-    return pickle.dumps(tuple(remote), 5)
+    return pickle.dumps((_type_name(error), _message(error), text, pickled), 5)
 
 
 def unpack_error(body: bytes, *, side: str) -> BaseException:
@@ -144,26 +147,26 @@ def unpack_error(body: bytes, *, side: str) -> BaseException:
     One that cannot be pickled there, or unpickled here, becomes a `SerializationError` that has
     its type's name, its message and its traceback as text.
     """
-    remote = RemoteError(*pickle.loads(body))  # noqa: S301 - the pool's own processes
-    error = _revive(remote, side)
+    type_name, message, traceback, pickled = pickle.loads(body)
+    error = _revive(type_name, message, pickled, side)
     if isinstance(error, StopIteration):  # a future cannot hold it
-        error = RuntimeError(f"the task raised StopIteration: {remote.message}")
-    error.__cause__ = WorkerTraceback(remote.traceback)
+        error = RuntimeError(f"the task raised StopIteration: {message}")
+    error.__cause__ = WorkerTraceback(traceback)
     return error
 
 
-def _revive(remote: RemoteError, side: str) -> BaseException:
+def _revive(type_name: str, message: str, pickled: bytes | None, side: str) -> BaseException:
     reason = "cannot be pickled"
-    if remote.pickled is not None:
+    if pickled is not None:
         try:
-            error = pickle.loads(remote.pickled)  # noqa: S301 - the pool's own processes
+            error = pickle.loads(pickled)
             if isinstance(error, BaseException):
                 return error
             reason = f"was unpickled as a {type(error).__name__}"
         except Exception as failure:  # noqa: BLE001 - the class is not ours
             reason = f"cannot be unpickled in the {side} ({type(failure).__name__}: {failure})"
     return SerializationError(
-        f"the task raised {remote.type_name}: {remote.message} (the exception itself {reason})",
+        f"the task raised {type_name}: {message} (the exception itself {reason})",
         side=side,
         subject="exception",
     )

@@ -85,7 +85,7 @@ class Task(asyncio.Future[ResultT]):
     @property
     def movable(self) -> bool:
         """Whether it may be given to another worker although it is pinned."""
-        return self._settings.affinity == "strong"
+        return self._settings.movable
 
     @property
     def state(self) -> str:

@@ -1,26 +1,41 @@
-"""What a worker is told when it starts. Pure data, shared by both sides."""
+"""What a worker is told when it starts. Plain data, shared by both sides."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
 
-
-class WorkerConfig(NamedTuple):
+class WorkerConfig:
     """The first thing a worker receives: who it is, what to run, which descriptors are what."""
 
-    name: str
-    slot: int
-    sys_path: list[str]
-    target: bytes
-    """The pickled `Target`: unpickling it may import the user's modules."""
-    lanes: int
-    arena: int
-    status_page: int
-    queues: list[int]
-    lockers: list[int]
-    report: int
-    liveness: int
-    max_tasks: int | None
-    max_memory: int | None
-    log_levels: dict[str, int]
-    """The levels set in the pool's `logging`, by logger name ("" is the root)."""
+    def __init__(
+        self,
+        *,
+        name: str,
+        slot: int,
+        sys_path: list[str],
+        target: bytes,
+        lanes: int,
+        arena: int,
+        status_page: int,
+        queues: list[int],
+        lockers: list[int],
+        max_tasks: int | None,
+        max_memory: int | None,
+        log_levels: dict[str, int],
+    ) -> None:
+        self.name = name
+        self.slot = slot
+        self.sys_path = sys_path
+        self.target = target
+        """The pickled `Target`: unpickling it may import the user's modules."""
+        self.lanes = lanes
+        self.arena = arena
+        self.status_page = status_page
+        self.queues = queues
+        self.lockers = lockers
+        self.max_tasks = max_tasks
+        self.max_memory = max_memory
+        self.log_levels = log_levels
+        """The levels set in the pool's `logging`, by logger name ("" is the root)."""
+        self.report = -1
+        self.liveness = -1
+        """These two belong to one worker alone; they are known when it is started."""

@@ -48,7 +48,12 @@ _LIKELY_CAUSES = {
 
 
 def crash_error(
-    *, pid: int, exit_code: int | None, signal_name: str | None, task_id: int, attempts: int,
+    *,
+    pid: int,
+    exit_code: int | None,
+    signal_name: str | None,
+    task_id: int,
+    attempts: int,
     argument: str,
 ) -> WorkerCrashed:
     """Say what happened to a task whose worker died, and the likely cause."""

@@ -57,7 +57,7 @@ class WorkerProcess:
         self.output_readers: list[OutputReader] = []
         with contextlib.ExitStack() as undo:
             child = self._open(undo, capture_output)
-            config = config._replace(report=child["report"], liveness=child["liveness"])
+            config.report, config.liveness = child["report"], child["liveness"]
             self.process = self._start(config, child, environment)
             undo.pop_all()
         for descriptor in child.values():
@@ -147,7 +147,7 @@ class WorkerProcess:
         )
 
     def _deliver_config(self, config: WorkerConfig) -> None:
-        data = pickle.dumps(tuple(config), 5)
+        data = pickle.dumps(config, 5)
         if len(data) <= mail.INLINE_BYTES:
             self.post(data)
         else:
@@ -180,6 +180,4 @@ def worker_environment(extra: Mapping[str, str]) -> dict[str, str]:
 
 def module_search_path() -> list[str]:
     """Return `sys.path` in a form that means the same in a worker."""
-    return [os.path.abspath(entry) if entry == "" else str(entry) for entry in sys.path]
-
-
+    return [entry or os.getcwd() for entry in map(str, sys.path)]

@@ -7,8 +7,7 @@ make every worker import `multiprocessing`.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+TYPE_CHECKING = False  # as `typing` has it, which workers must not have to import
 if TYPE_CHECKING:
     from workpool._worker_crashed import WorkerCrashed
 
@@ -93,7 +92,7 @@ class InternalError(WorkpoolError):
     """workpool itself is at fault. Please report it with the traceback."""
 
 
-class WorkerTraceback(Exception):  # noqa: N818 - it is evidence, the `__cause__` of an error
+class WorkerTraceback(Exception):
     """The traceback of an exception as it was formatted in the worker that raised it."""
 
     def __init__(self, text: str) -> None:

@@ -19,7 +19,7 @@ import signal
 _F_SETSIG = 10  # Linux's number; elsewhere the default SIGIO ends the process as well
 
 
-class ParentGone(Exception):  # noqa: N818 - it is news, not an error
+class ParentGone(Exception):
     """The process that owns the pool has ended."""
 
 

@@ -50,7 +50,7 @@ class Process:
         """
         before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
-            self._popen = subprocess.Popen(  # noqa: S603 - the interpreter itself
+            self._popen = subprocess.Popen(
                 command,
                 stdin=subprocess.DEVNULL,
                 stdout=stdout,
@@ -131,5 +131,3 @@ _FLAGS = {
     "s": "no_user_site",
     "v": "verbose",
 }
-
-

@@ -47,7 +47,7 @@ class TokenQueue:
 
     def drain(self) -> list[tuple[int, int, int]]:
         """Take all tokens out, oldest first: (attempt, offset, length) each."""
-        taken = []
+        taken: list[tuple[int, int, int]] = []
         while True:
             try:
                 data = os.read(self.read_end, TOKEN.size * TOKENS_PER_WRITE)

@@ -123,15 +123,16 @@ class _AsyncLoop:
         worker = self._worker
         start = time.perf_counter()
         try:
-            if worker.is_cancelled(offset):
+            work = worker.load(offset, length)
+            if work is None:
                 worker.reporter.send(frames.SKIPPED, attempt)
                 return
-            work = worker.load(offset, length)
-            self._current.set((attempt, work.key, work.meta))
+            argument, key, meta = work
+            self._current.set((attempt, key, meta))
             if self._pre_task is not None:
-                await self._run_pre_task(attempt, work.argument)
+                await self._run_pre_task(attempt, argument)
             start = time.perf_counter()
-            value = await self._call(work.argument)
+            value = await self._call(argument)
             worker.report_result(attempt, value, time.perf_counter() - start)
         except ParentGone:
             self._parent_gone = True

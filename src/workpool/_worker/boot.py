@@ -7,7 +7,6 @@ import pickle
 import signal
 import socket
 import sys
-from typing import Any
 
 from workpool import _frames as frames
 from workpool._serialization import pack_error
@@ -21,6 +20,10 @@ from workpool._worker.reporter import Reporter
 from workpool._worker.resolve import load_target, resolve
 from workpool._worker.worker import Worker
 from workpool._worker_config import WorkerConfig
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 EXIT_SECONDS_AFTER_PARENT = 0.8
 """A worker must be gone within a second of its parent, its exit hook included."""
@@ -96,7 +99,7 @@ def _exit(worker: Worker, reason: str) -> None:
     for stream in (sys.stdout, sys.stderr):
         if stream is not None:
             stream.flush()
-    try:
+    try:  # noqa: SIM105 - contextlib is not imported in every worker
         worker.reporter.send(frames.EXITING, 0, pickle.dumps((reason, error)))
     except ParentGone:
         pass
@@ -106,16 +109,14 @@ def _report_failed_start(reporter: Reporter, error: Exception) -> None:
     from workpool.errors import EntrypointError
 
     kind = "entrypoint" if isinstance(error, EntrypointError) else "hook"
-    reporter.send(
-        frames.START_FAILED, 0, pickle.dumps((kind, pack_error(error, side="worker")))
-    )
+    reporter.send(frames.START_FAILED, 0, pickle.dumps((kind, pack_error(error, side="worker"))))
 
 
 def _receive_config(mailbox: socket.socket) -> WorkerConfig | None:
     data, descriptor = mail.receive(mailbox, wait=True)
     if descriptor is not None:
         data = bytes(read_parcel(descriptor)[0])
-    return WorkerConfig(*pickle.loads(data)) if data else None  # noqa: S301 - from the pool
+    return pickle.loads(data) if data else None
 
 
 def _keep_to_ourselves(config: WorkerConfig, mail_descriptor: int) -> None:
@@ -137,7 +138,7 @@ def _keep_to_ourselves(config: WorkerConfig, mail_descriptor: int) -> None:
 
     def close_in_child() -> None:
         for descriptor in ours:
-            try:
+            try:  # noqa: SIM105 - as below
                 os.close(descriptor)
             except OSError:
                 pass  # the task's own code had closed it
@@ -150,5 +151,3 @@ def _set_up_streams() -> None:
         reconfigure = getattr(stream, "reconfigure", None)
         if reconfigure is not None:
             reconfigure(line_buffering=True)  # what a task prints is seen when it prints it
-
-

@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
 from types import SimpleNamespace
-from typing import Any, NamedTuple
 
 from workpool import _frames as frames
 from workpool._messages import Listeners
 from workpool._serialization import dumps
 from workpool._worker.reporter import Reporter
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable
+    from typing import Any
 
-class TaskInfo(NamedTuple):
-    """The task that is running: as much of it as its worker knows."""
 
-    id: int
-    key: Hashable | None
-    meta: Any
+class TaskInfo:
+    """The task that is running: its `id`, `key` and `meta`."""
+
+    __slots__ = ("id", "key", "meta")
+
+    def __init__(self, id: int, key: Hashable | None, meta: Any) -> None:  # noqa: A002
+        self.id = id
+        self.key = key
+        self.meta = meta
+
+    def __repr__(self) -> str:
+        return f"TaskInfo(id={self.id}, key={self.key!r}, meta={self.meta!r})"
 
 
 class WorkerClient:

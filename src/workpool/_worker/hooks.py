@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from types import CoroutineType
-from typing import TYPE_CHECKING, Any
 
 from workpool._worker.client import WorkerClient
 from workpool._worker.resolve import takes_client
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     import asyncio
+    from collections.abc import Callable
+    from typing import Any
 
 
 class Caller:

@@ -9,9 +9,12 @@ from __future__ import annotations
 
 import signal
 from types import FrameType
-from typing import Any
 
 from workpool.errors import TaskCancelled
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 
 class Interruptible:

@@ -7,16 +7,17 @@ from __future__ import annotations
 
 import pickle
 import sys
-from collections.abc import Mapping, Sequence
-from importlib.machinery import ModuleSpec
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
 
 from workpool import _frames as frames
 from workpool._worker.reporter import Reporter
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     import logging
+    from collections.abc import Mapping, Sequence
+    from importlib.machinery import ModuleSpec
+    from typing import Any
 
 
 def watch_logging(reporter: Reporter, levels: Mapping[str, int]) -> None:
@@ -44,7 +45,8 @@ class _Finder:
             spec = finder.find_spec(name, path, target)
             if spec is not None:
                 if spec.loader is not None:
-                    spec.loader = _Loader(spec.loader, self._reporter, self._levels)
+                    loader: Any = _Loader(spec.loader, self._reporter, self._levels)
+                    spec.loader = loader
                 return spec
         return None
 
@@ -70,7 +72,7 @@ class _Loader:
 
 
 def _install(logging: Any, reporter: Reporter, levels: Mapping[str, int]) -> None:
-    class Forwarder(logging.Handler):  # type: ignore[misc, name-defined]
+    class Forwarder(logging.Handler):  # type: ignore[misc]
         """Sends each record to the pool."""
 
         def emit(self, record: logging.LogRecord) -> None:
@@ -79,7 +81,7 @@ def _install(logging: Any, reporter: Reporter, levels: Mapping[str, int]) -> Non
             except Exception:  # noqa: BLE001 - as every logging handler does
                 self.handleError(record)
 
-        def handleError(self, record: logging.LogRecord) -> None:
+        def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - its name there
             """Drop the record: without a pool there is nobody to tell."""
 
     def portable(record: logging.LogRecord) -> dict[str, Any]:

@@ -5,13 +5,16 @@ from __future__ import annotations
 import os
 import socket
 from _thread import allocate_lock
-from typing import Any
 
 from workpool._frames import IN_PARCEL, REPORT
 from workpool._system import mail
 from workpool._system.liveness import ParentGone
 from workpool._system.memory import write_parcel
 from workpool._worker.interrupts import Interruptible
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 
 class Reporter:

@@ -3,34 +3,38 @@
 from __future__ import annotations
 
 import importlib
+import os
 import pickle
 import sys
-from collections.abc import Callable
-from pathlib import Path
 from types import FunctionType, MethodType, ModuleType
-from typing import Any, NamedTuple
 
-from workpool._entrypoint import EntrypointFunction, Target, hooks_of, is_file, parse_specification
+from workpool._target import Target, hooks_of, is_decorated, is_file, parse_specification
 from workpool.errors import EntrypointError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
 
 _CO_VARARGS, _CO_COROUTINE = 0x04, 0x80
 
 
-class Entry(NamedTuple):
+class Entry:
     """A resolved entrypoint."""
 
-    function: Callable[..., Any]
-    takes_client: bool
-    is_async: bool
-    on_worker_start: Callable[..., Any] | None
-    on_worker_exit: Callable[..., Any] | None
-    pre_task: Callable[..., Any] | None
+    def __init__(self, function: Callable[..., Any], hooks: dict[str, Callable[..., Any]]) -> None:
+        self.function = function
+        self.is_async = is_coroutine_function(function)
+        self.on_worker_start = hooks.get("on_worker_start")
+        self.on_worker_exit = hooks.get("on_worker_exit")
+        self.pre_task = hooks.get("pre_task")
 
 
 def load_target(data: bytes) -> Target:
     """Unpickle what the pool sent; `EntrypointError` if that cannot be done here."""
     try:
-        return Target(*pickle.loads(data))  # noqa: S301 - from the pool
+        target: Target = pickle.loads(data)
+        return target
     except BaseException as error:
         raise EntrypointError(
             f"the entrypoint cannot be unpickled in the worker: {type(error).__name__}: {error}"
@@ -41,23 +45,16 @@ def resolve(target: Target) -> Entry:
     """Find what a target names. Raises `EntrypointError` naming module and symbol."""
     thing = _thing(target)
     hooks = {**hooks_of(thing), **target.hooks}
-    function = thing.function if isinstance(thing, EntrypointFunction) else thing
+    function = thing.function if is_decorated(thing) else thing
     if not callable(function):
         raise _error(target, f"{target.text} is not callable: it is a {type(function).__name__}")
-    checked = {name: _hook(target, name, hook) for name, hook in hooks.items()}
-    return Entry(
-        function,
-        takes_client(function),
-        is_coroutine_function(function),
-        checked.get("on_worker_start"),
-        checked.get("on_worker_exit"),
-        checked.get("pre_task"),
-    )
+    return Entry(function, {name: _hook(target, name, hook) for name, hook in hooks.items()})
 
 
 def takes_client(function: Callable[..., Any]) -> bool:
-    """Whether the function is one of (arg, client): a second positional parameter without a
-    default, or with the name ``client``.
+    """Whether the function is one of (arg, client).
+
+    That is: it has a second positional parameter without a default, or with the name ``client``.
     """
     code, bound = _code(function)
     if code is None:
@@ -139,7 +136,7 @@ def load_file(path: str, name: str | None = None) -> ModuleType:
     Its directory (that of its outermost package) is appended to `sys.path`, so that it can import
     its neighbours.
     """
-    if not Path(path).is_file():
+    if not os.path.isfile(path):
         raise FileNotFoundError(2, "no such file", path)
     root, dotted = module_name_of(path)
     if root not in sys.path:
@@ -155,13 +152,13 @@ def load_file(path: str, name: str | None = None) -> ModuleType:
 
 def module_name_of(path: str) -> tuple[str, str]:
     """Return the directory to import a file from, and its dotted name there."""
-    file = Path(path)
-    parts = [] if file.stem == "__init__" else [file.stem]
-    folder = file.parent
-    while (folder / "__init__.py").is_file():
-        parts.insert(0, folder.name)
-        folder = folder.parent
-    return str(folder), ".".join(parts)
+    folder, file = os.path.split(path)
+    stem = os.path.splitext(file)[0]
+    parts = [] if stem == "__init__" else [stem]
+    while os.path.isfile(os.path.join(folder, "__init__.py")):
+        folder, name = os.path.split(folder)
+        parts.insert(0, name)
+    return folder, ".".join(parts)
 
 
 def hash_of(text: str) -> int:
@@ -193,9 +190,7 @@ def _hook(target: Target, name: str, hook: Any) -> Callable[..., Any]:
     if isinstance(hook, str):
         module, symbol = parse_specification(hook)
         by_file = is_file(module)
-        hook = _thing(
-            Target(None if by_file else module, module if by_file else None, symbol, None, {})
-        )
+        hook = _thing(Target(symbol, path=module) if by_file else Target(symbol, module=module))
     if not callable(hook):
         raise _error(target, f"the hook {name} of {target.text} is not callable")
     function: Callable[..., Any] = hook
@@ -207,17 +202,15 @@ def _plain(function: Any) -> Any:
     while True:
         if isinstance(function, MethodType):
             function = function.__func__
-        elif isinstance(function, EntrypointFunction):
+        elif is_decorated(function):
             function = function.function
         elif isinstance(function, FunctionType):
             wrapped = getattr(function, "__wrapped__", None)
             if wrapped is None or not function.__code__.co_flags & _CO_VARARGS:
                 return function
             function = wrapped
-        elif isinstance(function, type) or not hasattr(type(function), "__call__"):
-            return None
         else:
-            call = getattr(type(function), "__call__")  # noqa: B004 - the function is wanted
+            call = None if isinstance(function, type) else vars(type(function)).get("__call__")
             if not isinstance(call, FunctionType):
                 return None
             function = call
@@ -230,8 +223,8 @@ def _code(function: Any) -> tuple[Any, int]:
     while partial is not None and isinstance(function, partial.partial):
         bound += len(function.args)
         function = function.func
-    is_bound = isinstance(function, MethodType) or not isinstance(
-        function, (FunctionType, EntrypointFunction)
+    is_bound = isinstance(function, MethodType) or (
+        not isinstance(function, FunctionType) and not is_decorated(function)
     )
     plain = _plain(function)
     if plain is None:
@@ -240,7 +233,9 @@ def _code(function: Any) -> tuple[Any, int]:
 
 
 def _kind(owner: Any) -> str:
-    return "the module" if isinstance(owner, ModuleType) else repr(getattr(owner, "__name__", owner))
+    return (
+        "the module" if isinstance(owner, ModuleType) else repr(getattr(owner, "__name__", owner))
+    )
 
 
 def _error(target: Target, message: str) -> EntrypointError:

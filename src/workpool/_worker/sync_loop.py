@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import pickle
 import select
 import time
-from collections.abc import Hashable
 from types import CoroutineType
-from typing import Any
 
 from workpool import _frames as frames
+from workpool._serialization import unreadable
 from workpool._system.liveness import ParentGone
 from workpool._system.status_page import CONDEMNED, INTERRUPT
 from workpool._worker.hooks import with_client
 from workpool._worker.interrupts import Interruptible
 from workpool._worker.worker import Worker
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Hashable
+    from typing import Any
+
 _LANE = 0
+_clock = time.perf_counter_ns
+_unpack = frames.TOKEN.unpack
 
 
 def serve(worker: Worker) -> str:
@@ -30,6 +37,8 @@ class _SyncLoop:
         hook = worker.entry.pre_task
         self._pre_task = None if hook is None else with_client(hook, worker.client)
         self._words = worker.words
+        self._arena = worker.arena
+        self._cell = worker.page.token_cell(worker.config.slot, _LANE)
         self._begun_word = worker.begun_word(_LANE)
         self._condemned_word = worker.page.field(worker.config.slot, CONDEMNED)
         self._interruptible = Interruptible(
@@ -43,6 +52,7 @@ class _SyncLoop:
         self._poll.register(worker.mailbox, select.POLLIN)
 
     def run(self) -> str:
+        """Run tasks until there is a reason to end; return it."""
         worker = self._worker
         limited = worker.config.max_tasks is not None or worker.config.max_memory is not None
         while True:
@@ -51,7 +61,7 @@ class _SyncLoop:
             if worker.stop_reason:
                 return worker.stop_reason
             if worker.claim(_LANE) or self._sleep():
-                self._run_task(*worker.token(_LANE))
+                self._run_task()
                 if limited:
                     worker.count_done()
 
@@ -79,48 +89,64 @@ class _SyncLoop:
             worker.read_mail()
         return False
 
-    def _run_task(self, attempt: int, offset: int, length: int) -> None:
+    def _run_task(self) -> None:
+        # The hottest code there is: a tiny task costs about as much as what is around it here.
+        attempt, offset, length = _unpack(self._cell)
+        words, arena, interruptible = self._words, self._arena, self._interruptible
         # The time is written before the mark is read: see Interrupts, step 2.
-        self._words[self._begun_word] = time.perf_counter_ns()
-        worker = self._worker
-        if worker.is_cancelled(offset):
-            worker.reporter.send(frames.SKIPPED, attempt)
-        else:
-            self._execute(attempt, offset, length)
-        self._words[self._begun_word] = 0
-        while self._words[self._condemned_word] == attempt:
-            time.sleep(0.001)  # the pool is about to decide: see Interrupts, step 3
-
-    def _execute(self, attempt: int, offset: int, length: int) -> None:
-        worker, interruptible, clock = self._worker, self._interruptible, time.perf_counter
-        start = clock()
+        words[self._begun_word] = start = _clock()
         try:
-            work = worker.load(offset, length)
-            self._current = (attempt, work.key, work.meta)
+            if arena[offset]:
+                work = self._worker.load(offset, length)
+                if work is None:
+                    self._end(frames.SKIPPED, attempt)
+                    return
+                argument, key, meta = work
+                self._current = (attempt, key, meta)
+            else:
+                argument = self._load(arena[offset + 1 : offset + length])
+                self._current = (attempt, None, None)
             interruptible.attempt = attempt
             try:
                 if self._pre_task is not None:
-                    self._run_pre_task(attempt, work.argument)
-                start = clock()
-                value = self._call(work.argument)
+                    start = self._run_pre_task(attempt, argument)
+                value = self._call(argument)
                 if value.__class__ is CoroutineType:
-                    value = worker.caller.finish(value)
-                cost = clock() - start
+                    value = self._worker.caller.finish(value)
             finally:
                 interruptible.attempt = 0
-            worker.report_result(attempt, value, cost)
+            self._worker.report_result(attempt, value, (_clock() - start) / 1e9)
         except ParentGone:
             raise
         except BaseException as error:  # noqa: BLE001 - everything belongs to the task
-            worker.report_error(attempt, error, clock() - start, skip_frames=1)
-        finally:
-            self._current = None
+            cost = (_clock() - start) / 1e9
+            self._worker.report_error(attempt, error, cost, skip_frames=1)
+        self._current = None
+        words[self._begun_word] = 0
+        if words[self._condemned_word]:
+            self._wait_while_condemned(attempt)
 
-    def _run_pre_task(self, attempt: int, argument: Any) -> None:
+    def _end(self, kind: int, attempt: int) -> None:
+        self._worker.reporter.send(kind, attempt)
+        self._words[self._begun_word] = 0
+
+    def _wait_while_condemned(self, attempt: int) -> None:
+        """Take nothing while the pool decides whether to kill this worker: Interrupts, step 3."""
+        while self._words[self._condemned_word] == attempt:
+            time.sleep(0.001)
+
+    @staticmethod
+    def _load(data: memoryview) -> Any:
+        try:
+            return pickle.loads(data)
+        except Exception as error:
+            raise unreadable("argument", "worker", error) from error
+
+    def _run_pre_task(self, attempt: int, argument: Any) -> int:
+        """Run the hook; return when it had ended, which is when the task proper begins."""
         assert self._pre_task is not None
-        start = time.perf_counter()
-        worker = self._worker
-        worker.caller.run(self._pre_task, argument)
-        worker.reporter.send(
-            frames.PRE_TASK_COST, attempt, b"", time.perf_counter() - start
-        )
+        start = _clock()
+        self._worker.caller.run(self._pre_task, argument)
+        end = _clock()
+        self._worker.reporter.send(frames.PRE_TASK_COST, attempt, b"", (end - start) / 1e9)
+        return _clock()

@@ -7,8 +7,6 @@ import socket
 import time
 from _thread import get_ident
 from collections import deque
-from collections.abc import Callable, Hashable
-from typing import Any, NamedTuple
 
 from workpool import _frames as frames
 from workpool._serialization import Serializer, loads, pack_error
@@ -23,13 +21,10 @@ from workpool._worker.reporter import Reporter
 from workpool._worker.resolve import Entry
 from workpool._worker_config import WorkerConfig
 
-
-class Work(NamedTuple):
-    """A task as its worker sees it."""
-
-    argument: Any
-    key: Hashable | None
-    meta: Any
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable
+    from typing import Any
 
 
 class Worker:
@@ -90,7 +85,7 @@ class Worker:
             if os.readv(self.queue, self._cells[lane]):
                 return True
         except BlockingIOError:
-            return bool(self._peers) and self._steal(lane)
+            return bool(self._peers) and self.steal(lane)
         raise ParentGone
 
     def token(self, lane: int) -> tuple[int, int, int]:
@@ -102,27 +97,23 @@ class Worker:
         """Return the index of the word that says when the task in a lane began."""
         return self.page.begun_index(self.config.slot, lane)
 
-    def is_cancelled(self, offset: int) -> bool:
-        """Whether the task with this record is to be skipped. Empties its locker if it is."""
-        flags = self.arena[offset]
-        if not flags & frames.CANCELLED:
-            return False
-        if flags & frames.PARCEL:
-            read_parcel(self._fetch(offset))
-        return True
+    def load(self, offset: int, length: int) -> tuple[Any, Hashable | None, Any] | None:
+        """Unpickle a task: (argument, key, meta); None if it was cancelled before it began.
 
-    def load(self, offset: int, length: int) -> Work:
-        """Unpickle a task. Raises `SerializationError`."""
+        Raises `SerializationError`.
+        """
         flags = self.arena[offset]
         data: Any = self.arena[offset + 1 : offset + length]
         buffers: Any = ()
         if flags & frames.PARCEL:
             data, buffers = read_parcel(self._fetch(offset))
+        if flags & frames.CANCELLED:
+            return None
         value = loads(data, buffers, side="worker", subject="argument")
         if flags & frames.CONTEXT:
             key, meta, argument = value
-            return Work(argument, key, meta)
-        return Work(value, None, None)
+            return argument, key, meta
+        return value, None, None
 
     # Reporting
 
@@ -179,9 +170,7 @@ class Worker:
 
     def _handle(self, tag: bytes, body: bytes, descriptor: int | None) -> None:
         if tag == frames.MAIL_MESSAGE:
-            self._handle_message(
-                body if descriptor is None else bytes(read_parcel(descriptor)[0])
-            )
+            self._handle_message(body if descriptor is None else bytes(read_parcel(descriptor)[0]))
         elif tag == frames.MAIL_TASK:
             self._pinned.append(body)
         elif tag == frames.MAIL_CANCEL:
@@ -203,7 +192,7 @@ class Worker:
         if get_ident() == self._main_thread and self.has_mail:
             self.read_mail()
 
-    def _steal(self, lane: int) -> bool:
+    def steal(self, lane: int) -> bool:
         """Look through the other queues, from a random one on so that thieves spread out."""
         peers, cell = self._peers, self._cells[lane]
         self._dice = (self._dice * 1103515245 + 12345) & 0x7FFFFFFF
@@ -230,5 +219,3 @@ def resident_bytes() -> int:
     """Return how much physical memory this process uses."""
     with open("/proc/self/statm", "rb") as file:
         return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-
-
