@@ -161,16 +161,17 @@ class Outcomes:
             task.worker = worker.handle
             if task.done():
                 continue
-            error: BaseException = timeout_error(task)
-            if task.id not in overdue:
-                error = crash_error(
-                    pid=worker.process.pid,
-                    exit_code=status.exit_code,
-                    signal_name=status.signal_name,
-                    task_id=task.id,
-                    attempts=task.attempts,
-                    argument=brief(task.argument),
-                )
+            if task.id in overdue:
+                self.fail_or_retry(task, timeout_error(task))
+                continue
+            error = crash_error(
+                pid=worker.process.pid,
+                exit_code=status.exit_code,
+                signal_name=status.signal_name,
+                task_id=task.id,
+                attempts=task.attempts,
+                argument=brief(task.argument),
+            )
             self.fail_or_retry(task, error)
         for task in not_begun:
             self.dispatcher.forget(task)

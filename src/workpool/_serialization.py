@@ -10,8 +10,7 @@ are handed on as they are, to be written once and mapped by the receiver.
 
 from __future__ import annotations
 
-import pickle
-
+from workpool._quick import pickle
 from workpool.errors import SerializationError, WorkerTraceback
 
 TYPE_CHECKING = False

@@ -14,7 +14,9 @@ from __future__ import annotations
 
 import fcntl
 import os
-import signal
+import sys
+
+from workpool._quick import signal
 
 _F_SETSIG = 10  # Linux's number; elsewhere the default SIGIO ends the process as well
 
@@ -30,7 +32,7 @@ class Liveness:
         self.descriptor = descriptor
         os.set_blocking(descriptor, False)
         fcntl.fcntl(descriptor, fcntl.F_SETOWN, os.getpid())
-        if hasattr(signal, "SIGRTMIN"):  # Linux
+        if sys.platform == "linux":
             fcntl.fcntl(descriptor, _F_SETSIG, signal.SIGKILL)
         self._relaxed = fcntl.fcntl(descriptor, fcntl.F_GETFL) & ~os.O_ASYNC
         self._guarded = self._relaxed | os.O_ASYNC

@@ -9,9 +9,10 @@ from __future__ import annotations
 import array
 import fcntl
 import os
-import socket
 import struct
 import termios
+
+from workpool._quick import socket
 
 INLINE_BYTES = 1 << 15
 """Bodies up to this size travel in the datagram; the default socket buffer holds several."""

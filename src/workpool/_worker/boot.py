@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import os
-import pickle
-import signal
-import socket
 import sys
 
 from workpool import _frames as frames
+from workpool._quick import pickle, signal, socket
 from workpool._serialization import pack_error
 from workpool._system import mail
 from workpool._system.liveness import Liveness, ParentGone
@@ -45,6 +43,8 @@ def main(mail_descriptor: int) -> None:
         _run(config, mailbox, reporter, liveness)
     except ParentGone:
         pass
+    finally:
+        mailbox.detach()  # the end of the process closes it
 
 
 def _run(

@@ -7,9 +7,9 @@ SIGINT: the handler raises `TaskCancelled` in the task if, and only if, that att
 
 from __future__ import annotations
 
-import signal
 from types import FrameType
 
+from workpool._quick import signal
 from workpool.errors import TaskCancelled
 
 TYPE_CHECKING = False

@@ -5,11 +5,11 @@ A worker does not import `logging` for this (8 ms of its start): it waits until 
 
 from __future__ import annotations
 
-import pickle
 import sys
 from types import ModuleType
 
 from workpool import _frames as frames
+from workpool._quick import pickle
 from workpool._worker.reporter import Reporter
 
 TYPE_CHECKING = False

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-import socket
 from _thread import allocate_lock
 
 from workpool._frames import IN_PARCEL, REPORT
+from workpool._quick import socket
 from workpool._system import mail
 from workpool._system.liveness import ParentGone
 from workpool._system.memory import write_parcel

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import importlib
 import os
-import pickle
 import sys
 from types import FunctionType, MethodType, ModuleType
 
+from workpool._quick import pickle
 from workpool._target import Target, hooks_of, is_decorated, is_file, parse_specification
 from workpool.errors import EntrypointError
 
@@ -56,19 +56,20 @@ def takes_client(function: Callable[..., Any]) -> bool:
 
     That is: it has a second positional parameter without a default, or with the name ``client``.
     """
-    code, bound = _code(function)
-    if code is None:
+    plain, bound, given = _python_function(function)
+    if plain is None:
         return False
-    names = code.co_varnames[bound : code.co_argcount]
-    defaults = len(getattr(_plain(function), "__defaults__", None) or ())
-    required = len(names) - defaults
-    return required >= 2 or (len(names) >= 2 and names[1] == "client")
+    code, defaults = plain.__code__, plain.__defaults__ or ()
+    names = code.co_varnames[: code.co_argcount]
+    required = [name for name in names[bound : len(names) - len(defaults)] if name not in given]
+    free = [name for name in names[bound:] if name not in given]
+    return len(required) >= 2 or free[1:2] == ["client"]
 
 
 def is_coroutine_function(function: Callable[..., Any]) -> bool:
     """Whether calling the function makes a coroutine."""
-    code, _ = _code(function)
-    return code is not None and bool(code.co_flags & _CO_COROUTINE)
+    plain, _, _ = _python_function(function)
+    return plain is not None and bool(plain.__code__.co_flags & _CO_COROUTINE)
 
 
 def _thing(target: Target) -> Any:
@@ -116,13 +117,15 @@ def _module(target: Target) -> ModuleType:
         if error.name and target.module and f"{target.module}.".startswith(f"{error.name}."):
             raise _error(
                 target,
-                f"there is no module {target.module!r} on the workers' sys.path, "
-                "which is that of the parent",
+                f"there is no module {target.module!r} to find {target.symbol!r} in, on the "
+                "workers' sys.path, which is that of the parent",
             ) from error
         raise _import_error(target, error) from error
     except FileNotFoundError as error:
         if target.path is not None and error.filename == target.path:
-            raise _error(target, f"there is no file {target.path!r}") from None
+            raise _error(
+                target, f"there is no file {target.path!r} to find {target.symbol!r} in"
+            ) from None
         raise _import_error(target, error) from error
     except BaseException as error:
         if isinstance(error, EntrypointError):
@@ -197,39 +200,34 @@ def _hook(target: Target, name: str, hook: Any) -> Callable[..., Any]:
     return function
 
 
-def _plain(function: Any) -> Any:
-    """Return the function behind methods, callables and wrappers that take anything."""
+def _python_function(function: Any) -> tuple[Any, int, set[str]]:
+    """Return the Python function behind a callable, or None if there is none to be seen.
+
+    With it: how many of its first parameters are bound, and which others are given by name.
+    """
+    bound, given = 0, set()
+    functools = sys.modules.get("functools")
     while True:
-        if isinstance(function, MethodType):
+        if functools is not None and isinstance(function, functools.partial):
+            bound += len(function.args)
+            given |= set(function.keywords)
+            function = function.func
+        elif isinstance(function, MethodType):
+            bound += 1
             function = function.__func__
         elif is_decorated(function):
             function = function.function
         elif isinstance(function, FunctionType):
             wrapped = getattr(function, "__wrapped__", None)
             if wrapped is None or not function.__code__.co_flags & _CO_VARARGS:
-                return function
+                return function, bound, given
             function = wrapped
         else:
             call = None if isinstance(function, type) else vars(type(function)).get("__call__")
             if not isinstance(call, FunctionType):
-                return None
+                return None, 0, given
+            bound += 1
             function = call
-
-
-def _code(function: Any) -> tuple[Any, int]:
-    """Return the code of a Python function, and how many of its parameters are bound."""
-    bound = 0
-    partial = sys.modules.get("functools")
-    while partial is not None and isinstance(function, partial.partial):
-        bound += len(function.args)
-        function = function.func
-    is_bound = isinstance(function, MethodType) or (
-        not isinstance(function, FunctionType) and not is_decorated(function)
-    )
-    plain = _plain(function)
-    if plain is None:
-        return None, 0
-    return plain.__code__, bound + is_bound
 
 
 def _kind(owner: Any) -> str:

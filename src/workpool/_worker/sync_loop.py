@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import pickle
 import select
 import time
 from types import CoroutineType
 
 from workpool import _frames as frames
+from workpool._quick import pickle
 from workpool._serialization import unreadable
 from workpool._system.liveness import ParentGone
 from workpool._system.status_page import CONDEMNED, INTERRUPT

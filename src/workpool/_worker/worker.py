@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import socket
 import time
 from _thread import get_ident
 from collections import deque
 
 from workpool import _frames as frames
+from workpool._quick import socket
 from workpool._serialization import Serializer, loads, pack_error
 from workpool._system import mail
 from workpool._system.arena import map_arena
@@ -20,6 +20,7 @@ from workpool._worker.hooks import Caller
 from workpool._worker.reporter import Reporter
 from workpool._worker.resolve import Entry
 from workpool._worker_config import WorkerConfig
+from workpool.errors import InternalError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ class Worker:
         self.arena = memoryview(map_arena(config.arena))
         self.queue = config.queues[slot]
         self._peers = [*config.queues[slot + 1 :], *config.queues[:slot]]
-        self._lockers = [socket.socket(fileno=number) for number in config.lockers]
+        self._lockers = config.lockers
         self._pinned: deque[bytes] = deque()
         self._cells = [[self.page.token_cell(slot, lane)] for lane in range(config.lanes)]
         self._serializer = Serializer("worker")
@@ -210,8 +211,13 @@ class Worker:
     def _fetch(self, offset: int) -> int:
         start = offset + 1
         number = int.from_bytes(self.arena[start : start + 4], "little")
-        _, descriptor = mail.receive(self._lockers[number])
-        assert descriptor is not None
+        locker = socket.socket(fileno=self._lockers[number])
+        try:
+            _, descriptor = mail.receive(locker)
+        finally:
+            locker.detach()
+        if descriptor is None:
+            raise InternalError("the locker of a large payload had no descriptor in it")
         return descriptor
 
 

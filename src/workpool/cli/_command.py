@@ -158,6 +158,9 @@ def _check_spec(spec: str) -> None:
 
 def _import_from_working_directory() -> None:
     """Let SPEC name a module in the working directory, as ``python -m`` does."""
-    directory = str(Path.cwd())
+    try:
+        directory = str(Path.cwd())
+    except OSError:  # it has been deleted: nothing can be imported from it
+        return
     if not sys.flags.safe_path and directory not in sys.path and "" not in sys.path:
         sys.path.insert(0, directory)
