@@ -23,8 +23,9 @@ from workpool._interrupts import Interrupts
 from workpool._ledger import Ledger
 from workpool._messages import Listeners
 from workpool._outcomes import Outcomes
+from workpool._revival import Revival
 from workpool._scheduler import Scheduler
-from workpool._serialization import loads, unpack_error
+from workpool._serialization import unpack_error
 from workpool._system.memory import read_parcel
 from workpool._system.process import ExitStatus
 from workpool._system.status_page import IDLE, new_page
@@ -73,12 +74,15 @@ class Engine:
         slots = options.max_workers
         workers: list[WorkerProcess | None] = [None] * slots
         self.costs = CostModel()
+        self._revival = Revival(target)
         self.ledger: Ledger[Task[Any]] = Ledger()
         self.scheduler: Scheduler[Task[Any]] = Scheduler(
             slots, 1, self._estimate, self._placement_cost if options.worker_cost else None
         )
         self.scheduler.estimate_each = options.inherent_cost is not None
-        self.outcomes = Outcomes(self.ledger, self.scheduler, self.costs, self._on_idle)
+        self.outcomes = Outcomes(
+            self.ledger, self.scheduler, self.costs, self._revival, self._on_idle
+        )
         self.dispatcher = Dispatcher(
             new_page(slots, options.worker_concurrency),
             self.scheduler,
@@ -405,7 +409,7 @@ class Engine:
 
     def _on_message(self, worker: WorkerProcess, body: bytes) -> None:
         try:
-            kind, content = loads(body, side="pool", subject="message")
+            kind, content = self._revival.loads(body)
         except Exception as error:  # noqa: BLE001 - the user's class
             self.report_exception("a message of a worker cannot be read", error)
             return

@@ -8,15 +8,16 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from workpool import _frames as frames
-from workpool._serialization import brief, loads, unpack_error, unreadable
+from workpool._serialization import brief, unpack_error, unreadable
 from workpool._system.memory import read_parcel
-from workpool.errors import SerializationError, TaskTimeout
+from workpool.errors import TaskTimeout
 
 if TYPE_CHECKING:
     from workpool._costs import CostModel
     from workpool._dispatcher import Dispatcher
     from workpool._interrupts import Interrupts
     from workpool._ledger import Ledger
+    from workpool._revival import Revival
     from workpool._scheduler import Scheduler
     from workpool._system.process import ExitStatus
     from workpool._task import Task
@@ -37,6 +38,7 @@ class Outcomes:
         ledger: Ledger[Task[Any]],
         scheduler: Scheduler[Task[Any]],
         costs: CostModel,
+        revival: Revival,
         on_idle: Callable[[], None],
     ) -> None:
         self.pending = 0
@@ -49,6 +51,7 @@ class Outcomes:
         self._ledger = ledger
         self._scheduler = scheduler
         self._costs = costs
+        self._revival = revival
         self._on_idle = on_idle
         self._timed_out: set[int] = set()
 
@@ -80,8 +83,8 @@ class Outcomes:
                 continue
             try:
                 value = unpickle(body) if kind == frames.RESULT else None
-            except Exception as error:  # noqa: BLE001 - the class is the user's
-                self.fail(task, unreadable("result", "pool", error))
+            except Exception:  # noqa: BLE001 - the class is the user's
+                self._revive(task, body)
                 continue
             task.set_result(value)
             ended += 1
@@ -99,18 +102,11 @@ class Outcomes:
     def parcel(self, worker: WorkerProcess, report: frames.Report, descriptor: int) -> None:
         """End the task of a result whose body is a parcel."""
         data, buffers = read_parcel(descriptor)
-        try:
-            value = loads(data, buffers, side="pool", subject="result")
-        except SerializationError as error:
-            self.error(worker, report, error)
-            return
         task = self._taken_back(worker, report)
         if task is not None and not task.done():
-            self.succeed(task, value)
+            self._revive(task, data, buffers)
 
-    def error(
-        self, worker: WorkerProcess, report: frames.Report, error: BaseException | None = None
-    ) -> None:
+    def error(self, worker: WorkerProcess, report: frames.Report) -> None:
         """End the task of an error report, or let it run again if it may."""
         _, attempt, _, body = report
         timed_out = attempt in self._timed_out
@@ -120,7 +116,8 @@ class Outcomes:
         if timed_out:
             self.fail_or_retry(task, timeout_error(task))
         else:
-            self.fail_or_retry(task, error or unpack_error(body, side="pool"))
+            error = unpack_error(body, side="pool", unpickle=self._revival.loads)
+            self.fail_or_retry(task, error)
 
     def skipped(self, worker: WorkerProcess, report: frames.Report) -> None:
         """Strike out a task that was cancelled before it began."""
@@ -218,6 +215,15 @@ class Outcomes:
         if self.on_complete is not None:
             self.on_complete(task, value, None)
         self._ended(1)
+
+    def _revive(self, task: Task[Any], data: Any, buffers: Any = ()) -> None:
+        """End a task with a result that takes more than plain unpickling."""
+        try:
+            value = self._revival.loads(data, buffers)
+        except Exception as error:  # noqa: BLE001 - the class is the user's
+            self.fail(task, unreadable("result", "pool", error))
+        else:
+            self.succeed(task, value)
 
     def _ended(self, count: int) -> None:
         self.pending -= count

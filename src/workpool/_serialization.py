@@ -15,6 +15,7 @@ from workpool.errors import SerializationError, WorkerTraceback
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
 OUT_OF_BAND_BYTES = 1 << 15
@@ -140,25 +141,33 @@ def pack_error(error: BaseException, *, side: str, skip_frames: int = 0) -> byte
     return pickle.dumps((_type_name(error), _message(error), text, pickled), 5)
 
 
-def unpack_error(body: bytes, *, side: str) -> BaseException:
+def unpack_error(
+    body: bytes, *, side: str, unpickle: Callable[[bytes], Any] = pickle.loads
+) -> BaseException:
     """Return the exception that `pack_error` packed, with the remote traceback as its cause.
 
     One that cannot be pickled there, or unpickled here, becomes a `SerializationError` that has
     its type's name, its message and its traceback as text.
     """
     type_name, message, traceback, pickled = pickle.loads(body)
-    error = _revive(type_name, message, pickled, side)
+    error = _revive(type_name, message, pickled, side, unpickle)
     if isinstance(error, StopIteration):  # a future cannot hold it
         error = RuntimeError(f"the task raised StopIteration: {message}")
     error.__cause__ = WorkerTraceback(traceback)
     return error
 
 
-def _revive(type_name: str, message: str, pickled: bytes | None, side: str) -> BaseException:
+def _revive(
+    type_name: str,
+    message: str,
+    pickled: bytes | None,
+    side: str,
+    unpickle: Callable[[bytes], Any],
+) -> BaseException:
     reason = "cannot be pickled"
     if pickled is not None:
         try:
-            error = pickle.loads(pickled)
+            error = unpickle(pickled)
             if isinstance(error, BaseException):
                 return error
             reason = f"was unpickled as a {type(error).__name__}"

@@ -47,7 +47,9 @@ def resolve(target: Target) -> Entry:
     hooks = {**hooks_of(thing), **target.hooks}
     function = thing.function if is_decorated(thing) else thing
     if not callable(function):
-        raise _error(target, f"{target.text} is not callable: it is a {type(function).__name__}")
+        raise _error(
+            target, f"{target.text} is not callable: it is of type {type(function).__name__}"
+        )
     return Entry(function, {name: _hook(target, name, hook) for name, hook in hooks.items()})
 
 
@@ -137,20 +139,25 @@ def load_file(path: str, name: str | None = None) -> ModuleType:
     """Import a Python file under the name it would have if it were imported in the usual way.
 
     Its directory (that of its outermost package) is appended to `sys.path`, so that it can import
-    its neighbours.
+    its neighbours. Where the usual name is taken, it gets one made from its path.
     """
     if not os.path.isfile(path):
         raise FileNotFoundError(2, "no such file", path)
-    root, dotted = module_name_of(path)
+    root, usual = module_name_of(path)
     if root not in sys.path:
         sys.path.append(root)
-    name = name or dotted
+    name = name or usual
     loaded = sys.modules.get(name)
     if loaded is not None and getattr(loaded, "__file__", None) == path:
         return loaded
     if loaded is not None or name in sys.stdlib_module_names:
-        name = f"workpool_file_{abs(hash_of(path)):x}"
+        name = _substitute_name(path)
     return _execute_file(path, name)
+
+
+def file_module_names(path: str, name: str | None = None) -> set[str]:
+    """Return the names under which `load_file` may import a file."""
+    return {name or module_name_of(path)[1], _substitute_name(path)}
 
 
 def module_name_of(path: str) -> tuple[str, str]:
@@ -164,11 +171,11 @@ def module_name_of(path: str) -> tuple[str, str]:
     return folder, ".".join(parts)
 
 
-def hash_of(text: str) -> int:
-    """Return a hash that is the same in every process."""
+def _substitute_name(path: str) -> str:
     import zlib
 
-    return zlib.crc32(text.encode("utf-8", "surrogateescape"))
+    number = zlib.crc32(path.encode("utf-8", "surrogateescape"))  # the same in every process
+    return f"workpool_file_{number:x}"
 
 
 def _execute_file(path: str, name: str) -> ModuleType:

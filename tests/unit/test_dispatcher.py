@@ -1,0 +1,168 @@
+"""The dispatcher on real queues, without workers: what cannot be sent leaves no trace."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+import pytest
+
+from workpool._dispatcher import Dispatcher
+from workpool._frames import TOKEN
+from workpool._ledger import Ledger
+from workpool._options import TaskSettings
+from workpool._scheduler import Scheduler
+from workpool._system.arena import RECORD_LIMIT
+from workpool._system.status_page import IDLE, new_page
+from workpool._task import Task
+from workpool.errors import SerializationError
+
+SLOTS = 3
+
+
+@dataclass(eq=False)
+class PlainTask:
+    """As much of a `Task` as a dispatcher needs, without an event loop."""
+
+    id: int
+    argument: Any = None
+    key: str | None = None
+    meta: Any = None
+    slot: int = -1
+    estimate: float = 0.0
+    dispatches: int = 0
+    attempts: int = 0
+    offset: int = -1
+    error: BaseException | None = None
+    _settings: TaskSettings = field(default_factory=lambda: TaskSettings(None, 0))
+
+    @property
+    def pinned(self) -> bool:
+        return self._settings.pinned
+
+    def done(self) -> bool:
+        return self.error is not None
+
+
+class Bench:
+    """A dispatcher with everything it writes to."""
+
+    def __init__(self) -> None:
+        self.ledger: Ledger[Task[Any]] = Ledger()
+        self.scheduler: Scheduler[Task[Any]] = Scheduler(SLOTS, 1, lambda task: 0.001)
+        for load in self.scheduler.slots:
+            load.open = True
+        page = new_page(SLOTS, 1)
+        workers: list[Any] = [None] * SLOTS
+        self.dispatcher = Dispatcher(page, self.scheduler, self.ledger, workers, self._fail)
+
+    def add(self, *arguments: object) -> list[PlainTask]:
+        made = [PlainTask(self.ledger.new_id(), argument) for argument in arguments]
+        for task in made:
+            self.scheduler.add(cast("Task[Any]", task))
+        return made
+
+    @property
+    def counts(self) -> list[int]:
+        return [load.count for load in self.scheduler.slots]
+
+    @property
+    def dispatched_counts(self) -> list[int]:
+        slots = [task.slot for task in self.ledger.dispatched.values()]
+        return [slots.count(slot) for slot in range(SLOTS)]
+
+    @staticmethod
+    def _fail(task: Task[Any], error: BaseException) -> None:
+        cast("PlainTask", task).error = error
+
+
+@pytest.fixture
+def bench() -> Iterator[Bench]:
+    made = Bench()
+    yield made
+    made.dispatcher.close()
+
+
+def test_every_task_that_is_sent_has_one_token(bench: Bench) -> None:
+    """What the plan sends is in the ledger, in the arena and in a queue, once each."""
+    bench.add(*range(20))
+    bench.dispatcher.flush()
+    tokens = [token for queue in bench.dispatcher.queues for token in queue.drain()]
+    assert sorted(attempt for attempt, _, _ in tokens) == sorted(bench.ledger.dispatched)
+    assert bench.dispatcher.arena.records == len(tokens) == sum(bench.counts) == 20
+
+
+def test_an_argument_that_cannot_be_pickled_leaves_every_load_as_it_was(bench: Bench) -> None:
+    """Only that task fails; no slot is taken to have work that it does not have."""
+    bad, good = bench.add(threading.Lock(), 1)
+    bench.dispatcher.flush()
+    assert isinstance(bad.error, SerializationError)
+    assert good.error is None
+    assert len(bench.ledger.dispatched) == 1
+    assert bench.counts == bench.dispatched_counts
+
+
+def test_tasks_wait_while_there_are_no_lockers(bench: Bench) -> None:
+    """Large arguments beyond the number of lockers wait, in order, and weigh on no slot."""
+    made = bench.add(*[b"x" * RECORD_LIMIT] * 12)
+    bench.dispatcher.flush()
+    sent = len(bench.ledger.dispatched)
+    assert 0 < sent < 12
+    assert bench.counts == bench.dispatched_counts
+    assert bench.scheduler.waiting() == 12 - sent
+    waiting = [task.id for task in bench.scheduler.backlog]
+    assert waiting == sorted(waiting)
+    assert bench.dispatcher.arena.records == sent
+    assert not any(task.error for task in made)
+
+
+def test_a_withdrawn_parcel_gives_its_locker_back(bench: Bench) -> None:
+    """Dispatches that are undone can be repeated for ever."""
+    [task] = bench.add(b"x" * RECORD_LIMIT)
+    for _ in range(3 * len(bench.dispatcher.lockers)):
+        bench.dispatcher.flush()
+        assert len(bench.ledger.dispatched) == 1
+        assert [t.id for t in bench.dispatcher.drain()] == [task.id]
+        assert sum(bench.counts) == bench.dispatcher.arena.records == 0
+        bench.scheduler.add(cast("Task[Any]", task))
+    assert all(locker.empty for locker in bench.dispatcher.lockers)
+
+
+def test_a_full_queue_puts_the_rest_back(bench: Bench) -> None:
+    """What does not fit into a queue waits again, before what was added later."""
+    queue = bench.dispatcher.queues[0]
+    while queue.push([TOKEN.pack(1, 0, 0)]):
+        pass
+    made = bench.add(1, 2, 3)
+    bench.scheduler.take_waiting()
+    for task in made:
+        bench.scheduler.place(cast("Task[Any]", task), 0)
+    assert not bench.dispatcher.send(0, [cast("Task[Any]", task) for task in made])
+    assert list(bench.scheduler.backlog) == made
+    assert bench.counts == [0] * SLOTS
+    assert bench.dispatcher.arena.records == 0
+    assert not bench.ledger.dispatched
+
+
+def test_records_fill_the_limit_exactly(bench: Bench) -> None:
+    """Arguments around the size from which on they travel as parcels are all sent."""
+    bench.add(*(b"x" * (RECORD_LIMIT + size) for size in range(-40, 3)))
+    for _ in range(60):
+        bench.dispatcher.flush()
+        if not bench.scheduler.waiting():
+            break
+        for attempt, task in list(bench.ledger.dispatched.items()):
+            bench.ledger.finish(attempt)
+            bench.dispatcher.forget(task)
+    assert not bench.scheduler.waiting()
+
+
+def test_nobody_is_woken_who_does_not_exist(bench: Bench) -> None:
+    """An idle flag left by a worker that is gone does not stop the dispatch."""
+    page = bench.dispatcher.page
+    page.words[page.field(1, IDLE)] = 1
+    bench.add(1)
+    bench.dispatcher.flush()
+    assert len(bench.ledger.dispatched) == 1

@@ -1,0 +1,100 @@
+"""The wire formats: what is packed comes out again, wherever the stream was cut."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from workpool import InternalError, _frames
+
+KINDS = st.builds(
+    lambda kind, flag: kind | flag,
+    st.integers(_frames.RESULT, _frames.EXITING),
+    st.sampled_from([0, _frames.IN_PARCEL]),
+)
+REPORTS = st.lists(
+    st.tuples(
+        KINDS,
+        st.integers(0, 2**64 - 1),
+        st.floats(0, 1e9),
+        st.binary(max_size=200) | st.just(b"x" * 70_000),
+    ),
+    max_size=10,
+)
+
+
+def stream_of(reports: list[tuple[int, int, float, bytes]]) -> bytes:
+    parts = [
+        _frames.REPORT.pack(len(body), kind, attempt, cost) + body
+        for kind, attempt, cost, body in reports
+    ]
+    return b"".join(parts)
+
+
+@given(REPORTS, st.lists(st.floats(0, 1), max_size=8))
+def test_reports_survive_any_cuts(
+    reports: list[tuple[int, int, float, bytes]], cuts: list[float]
+) -> None:
+    """A stream read in arbitrary pieces gives the reports that were written, in order."""
+    stream = stream_of(reports)
+    edges = sorted({0, len(stream), *(int(cut * len(stream)) for cut in cuts)})
+    rest, got = b"", []
+    for start, end in zip(edges, edges[1:], strict=False):
+        some, rest = _frames.split_reports(rest + stream[start:end])
+        got += [tuple(report) for report in some]
+    assert got == reports
+    assert rest == b""
+
+
+@given(REPORTS, st.integers(0, 300))
+def test_an_incomplete_report_waits(
+    reports: list[tuple[int, int, float, bytes]], missing: int
+) -> None:
+    """Of a truncated stream only the whole reports come out; the rest is what was left over."""
+    stream = stream_of(reports)
+    cut = stream[: max(0, len(stream) - missing)]
+    whole, rest = _frames.split_reports(cut)
+    assert [tuple(report) for report in whole] == reports[: len(whole)]
+    assert stream_of(reports[: len(whole)]) + rest == cut
+
+
+@given(st.binary(max_size=400))
+def test_nonsense_is_an_internal_error_or_nothing(data: bytes) -> None:
+    """Bytes that nobody wrote as reports raise `InternalError` or wait; nothing else happens."""
+    try:
+        reports, rest = _frames.split_reports(data)
+    except InternalError as error:
+        assert "kind" in str(error)
+    else:
+        assert len(rest) <= len(data)
+        assert all(report[0] & ~_frames.IN_PARCEL in range(1, 11) for report in reports)
+
+
+@pytest.mark.parametrize("kind", [0, _frames.EXITING + 1, 0x7F, _frames.IN_PARCEL, 0xFF])
+def test_an_unknown_kind_is_named(kind: int) -> None:
+    """The error of a torn stream says which kind of report it met."""
+    with pytest.raises(InternalError, match=str(kind)):
+        _frames.split_reports(_frames.REPORT.pack(0, kind, 1, 0.0))
+
+
+@given(st.integers(1, 2**52 - 1), st.integers(0, 5000))
+def test_an_attempt_number_leads_back_to_its_task(task: int, dispatches: int) -> None:
+    """The id can be read from every attempt number, and it fits into a token."""
+    attempt = _frames.attempt_number(task, dispatches)
+    assert _frames.task_of_attempt(attempt) == task
+    assert _frames.TOKEN.unpack(_frames.TOKEN.pack(attempt, 1, 2)) == (attempt, 1, 2)
+
+
+@given(st.integers(1, 10**9), st.integers(1, 4000), st.integers(1, 4000))
+def test_two_dispatches_of_a_task_are_never_mistaken(task: int, one: int, other: int) -> None:
+    """Different dispatches have different numbers, and no neighbouring task has any of them."""
+    numbers = {_frames.attempt_number(task, count) for count in (one, other)}
+    assert len(numbers) == len({one, other})
+    assert _frames.attempt_number(task + 1, other) not in numbers
+
+
+def test_tokens_fill_pages_exactly() -> None:
+    """A token never straddles two pages of a pipe, and a full write is all or nothing."""
+    assert 4096 % _frames.TOKEN.size == 0
+    assert _frames.TOKENS_PER_WRITE * _frames.TOKEN.size == 4096

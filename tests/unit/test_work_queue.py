@@ -1,0 +1,108 @@
+"""`WorkQueue`: a source that is fed by hand."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from workpool import WorkQueue
+
+
+async def settle() -> None:
+    """Let everything that is ready run to where it waits."""
+    for _ in range(10):
+        await asyncio.sleep(0)
+
+
+async def test_items_come_in_order_and_end_after_close() -> None:
+    """What was given and added before the close is all there is."""
+    queue = WorkQueue(1, 2)
+    queue.add(3, 4)
+    queue.close()
+    assert len(queue) == 4
+    assert [item async for item in queue] == [1, 2, 3, 4]
+    assert len(queue) == 0
+
+
+async def test_an_empty_queue_waits() -> None:
+    """The iteration sleeps until an item or the end comes."""
+    queue: WorkQueue[int] = WorkQueue()
+    got: list[int] = []
+
+    async def consume() -> None:
+        async for item in queue:
+            got.append(item)  # noqa: PERF401 - seen as they come
+
+    consumer = asyncio.ensure_future(consume())
+    await settle()
+    for item in range(3):
+        queue.add(item)
+        await settle()
+        assert got[-1] == item
+    queue.close()
+    await consumer
+
+
+async def test_throw_ends_the_iteration_after_the_items() -> None:
+    """The error comes in the place of the end, for every iterator and every time."""
+    queue = WorkQueue("a")
+    queue.throw(ValueError("no more"))
+    assert queue.closed
+    assert await anext(queue) == "a"
+    for _ in range(2):
+        with pytest.raises(ValueError, match="no more"):
+            await anext(queue)
+
+
+async def test_a_closed_queue_stays_closed() -> None:
+    """Adding after the end is the caller's mistake; closing twice is not."""
+    queue: WorkQueue[int] = WorkQueue()
+    queue.close()
+    queue.close()
+    assert queue.closed
+    with pytest.raises(RuntimeError, match="close"):
+        queue.add(1)
+    with pytest.raises(StopAsyncIteration):
+        await anext(queue)
+
+
+async def test_every_item_goes_to_one_iterator() -> None:
+    """Several consumers share the items, none is seen twice or lost."""
+    queue: WorkQueue[int] = WorkQueue()
+    got: list[int] = []
+
+    async def consume() -> None:
+        async for item in queue:
+            got.append(item)
+            await asyncio.sleep(0)
+
+    consumers = [asyncio.ensure_future(consume()) for _ in range(3)]
+    for item in range(50):
+        queue.add(item)
+        if item % 7 == 0:
+            await settle()
+    queue.close()
+    await asyncio.gather(*consumers)
+    assert sorted(got) == list(range(50))
+
+
+async def test_a_cancelled_consumer_loses_nothing() -> None:
+    """An item that a consumer was woken for, and cancelled before it took it, wakes another."""
+    queue: WorkQueue[int] = WorkQueue()
+    first = asyncio.ensure_future(anext(queue))
+    second = asyncio.ensure_future(anext(queue))
+    await settle()
+    queue.add(1)
+    first.cancel()
+    assert await second == 1
+    assert first.cancelled()
+
+
+async def test_closing_wakes_everybody() -> None:
+    """No consumer sleeps on after the end."""
+    queue: WorkQueue[int] = WorkQueue()
+    waiting = [asyncio.ensure_future(anext(queue, None)) for _ in range(3)]
+    await settle()
+    queue.close()
+    assert await asyncio.gather(*waiting) == [None, None, None]
