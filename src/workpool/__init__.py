@@ -9,6 +9,14 @@ not pay for the pool's side.
 
 from __future__ import annotations
 
+import sys
+
+if sys.platform == "win32":
+    raise ImportError(
+        "workpool does not run on Windows: it is built on pipes, descriptors and signals that only "
+        "Linux and other Unix systems have. It works under WSL 2."
+    )
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from workpool._entrypoint import Entrypoint, EntrypointFunction, entrypoint

@@ -186,8 +186,14 @@ class Dispatcher:
         After the push, in this order: a worker raises its idle flag before its last look round,
         so either that look finds the tokens or this one finds the flag.
         """
-        owner_idle = self.page.words[self.page.field(slot, IDLE)]
-        surplus = pushed - 1 if owner_idle else pushed
+        owner = self._workers[slot]
+        asleep_since = self.page.words[self.page.field(slot, IDLE)]
+        surplus = pushed
+        if owner is not None and asleep_since and owner.fed_from != asleep_since:
+            # The push itself wakes the owner, for one task; once per sleep, however long it takes
+            # to get up.
+            owner.fed_from = asleep_since
+            surplus -= 1
         if surplus:
             self.wake(surplus, but=slot)
 

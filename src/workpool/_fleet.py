@@ -229,7 +229,7 @@ class Fleet:
             slot=slot,
             sys_path=module_search_path(),
             target=self._target_bytes,
-            lanes=dispatcher.page.lanes,
+            concurrency=options.worker_concurrency,
             arena=dispatcher.arena.descriptor,
             status_page=dispatcher.page.descriptor,
             queues=[queue.read_end for queue in dispatcher.queues],

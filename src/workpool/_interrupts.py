@@ -110,7 +110,8 @@ class Interrupts:
         if not self._still_running(worker, attempt):
             return
         if worker.is_async:
-            self._end_async(worker, attempt)
+            self._fleet.retire(worker)
+            self._end_async_later(worker, attempt)
             return
         page = self._dispatcher.page
         page.words[page.field(worker.slot, CONDEMNED)] = attempt
@@ -131,7 +132,6 @@ class Interrupts:
         """
         if not self._still_running(worker, attempt):
             return
-        self._fleet.retire(worker)
         others = [
             other
             for where, other, _ in self._begun()
@@ -140,7 +140,10 @@ class Interrupts:
         if not others or has_unread(worker.mail):
             self._fleet.kill(worker)
         else:
-            self._loop.call_later(CANCEL_GRACE / 10, self._end_async, worker, attempt)
+            self._end_async_later(worker, attempt)
+
+    def _end_async_later(self, worker: WorkerProcess, attempt: int) -> None:
+        self._loop.call_later(CANCEL_GRACE / 10, self._end_async, worker, attempt)
 
     def _still_running(self, worker: WorkerProcess, attempt: int) -> bool:
         found = self.find(attempt)

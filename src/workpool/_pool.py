@@ -369,13 +369,9 @@ class WorkerPool(Generic[ArgT, ResultT]):
         if engine is None or engine.state == CLOSED:
             return
         if engine.state == OPEN:
-            warnings.warn(
-                f"{self!r} was never closed; use 'async with', aclose() or dispose()",
-                ResourceWarning,
-                source=self,
-                stacklevel=2,
-            )
-            engine.abandon()
+            message = f"{self!r} was never closed; use 'async with', aclose() or dispose()"
+            engine.abandon()  # first: a warning may be an error
+            warnings.warn(message, ResourceWarning, source=self, stacklevel=2)
         elif engine.loop.is_closed():
             engine.abandon()  # disposed of, and the loop ended before the workers did
 

@@ -13,7 +13,7 @@ class WorkerConfig:
         slot: int,
         sys_path: list[str],
         target: bytes,
-        lanes: int,
+        concurrency: int,
         arena: int,
         status_page: int,
         queues: list[int],
@@ -27,7 +27,7 @@ class WorkerConfig:
         self.sys_path = sys_path
         self.target = target
         """The pickled `Target`: unpickling it may import the user's modules."""
-        self.lanes = lanes
+        self.concurrency = concurrency
         self.arena = arena
         self.status_page = status_page
         self.queues = queues

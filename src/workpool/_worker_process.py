@@ -49,6 +49,8 @@ class WorkerProcess:
         self.start_error: BaseException | None = None
         self.exit_reason = ""
         self.woken_from = 0
+        self.fed_from = 0
+        """The sleeps (by their idle flags) that a "look round" or a task has ended."""
         self.unread = b""
         self._loop = loop
         self.on_mail_sent: Callable[[], None] = lambda: None

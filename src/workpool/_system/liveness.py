@@ -21,6 +21,13 @@ from workpool._quick import signal
 _F_SETSIG = 10  # Linux's number; elsewhere the default SIGIO ends the process as well
 
 
+_SIGIO = signal.SIGIO
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
 class ParentGone(Exception):
     """The process that owns the pool has ended."""
 
@@ -34,16 +41,20 @@ class Liveness:
         fcntl.fcntl(descriptor, fcntl.F_SETOWN, os.getpid())
         if sys.platform == "linux":
             fcntl.fcntl(descriptor, _F_SETSIG, signal.SIGKILL)
+        self.guarded = False
         self._relaxed = fcntl.fcntl(descriptor, fcntl.F_GETFL) & ~os.O_ASYNC
         self._guarded = self._relaxed | os.O_ASYNC
 
     def guard(self) -> None:
         """From now on die with the parent. Raises `ParentGone` if it is gone already.
 
-        The look comes after the switch: a parent that ends before the switch is seen by the look,
+        No system call if it is so already. The look comes after the switch: a parent that ends before the switch is seen by the look,
         one that ends after it by the kernel.
         """
+        if self.guarded:
+            return
         fcntl.fcntl(self.descriptor, fcntl.F_SETFL, self._guarded)
+        self.guarded = True
         try:
             os.read(self.descriptor, 1)
         except BlockingIOError:
@@ -51,6 +62,22 @@ class Liveness:
         self.relax()
         raise ParentGone
 
+    def linger(self, on_parent_gone: Callable[[], None]) -> None:
+        """From now on have `on_parent_gone` called (in a signal handler) instead of dying.
+
+        It is called at once if the parent is gone already.
+        """
+        self.relax()
+        signal.signal(_SIGIO, lambda _number, _frame: on_parent_gone())
+        if sys.platform == "linux":
+            fcntl.fcntl(self.descriptor, _F_SETSIG, _SIGIO)
+        try:
+            self.guard()
+        except ParentGone:
+            on_parent_gone()
+
     def relax(self) -> None:
         """From now on outlive the parent, for as long as it takes to end in good order."""
-        fcntl.fcntl(self.descriptor, fcntl.F_SETFL, self._relaxed)
+        if self.guarded:
+            fcntl.fcntl(self.descriptor, fcntl.F_SETFL, self._relaxed)
+            self.guarded = False

@@ -1,8 +1,8 @@
 """The status page: one record per slot in shared memory, every field with a single writer.
 
 A record is a row of 64-bit words: the header fields below, then `lanes` of three words each. A
-lane is the place of one running task (a synchronous worker has one, an async worker as many as its
-concurrency): the token as the kernel wrote it there (attempt; offset and length), and when the task
+lane is the place of one task (an async worker has as many as its concurrency; a synchronous one has
+two, so that it can take the next task before it reports the last): the token as the kernel wrote it there (attempt; offset and length), and when the task
 began. Words are aligned and written by single stores, so no reader sees half of one.
 
     lane's attempt   begun   meaning, when the worker dies and the attempt is not reported
@@ -34,12 +34,15 @@ _BEGUN = 2
 WORD = 8
 
 
+FEWEST_LANES = 2
+
+
 class StatusPage:
     """A view of the page, in the pool (which makes it) or in a worker (which maps it)."""
 
-    def __init__(self, descriptor: int, slots: int, lanes: int) -> None:
+    def __init__(self, descriptor: int, slots: int, concurrency: int) -> None:
         self.descriptor = descriptor
-        self.lanes = lanes
+        self.lanes = lanes = max(FEWEST_LANES, concurrency)
         self._record_words = _HEADER_WORDS + _LANE_WORDS * lanes
         self._map = mmap.mmap(descriptor, page_bytes(slots, lanes))
         self._bytes = memoryview(self._map)
@@ -89,6 +92,7 @@ def page_bytes(slots: int, lanes: int) -> int:
     return max(1, slots) * (_HEADER_WORDS + _LANE_WORDS * lanes) * WORD
 
 
-def new_page(slots: int, lanes: int) -> StatusPage:
+def new_page(slots: int, concurrency: int) -> StatusPage:
     """Make a page, in the pool. Raises `OSError`."""
-    return StatusPage(anonymous_file("status", page_bytes(slots, lanes)), slots, lanes)
+    size = page_bytes(slots, max(FEWEST_LANES, concurrency))
+    return StatusPage(anonymous_file("status", size), slots, concurrency)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from contextvars import ContextVar
 from typing import Any
 
@@ -27,7 +27,7 @@ class _AsyncLoop:
         self._call = with_client(worker.entry.function, worker.client)
         hook = worker.entry.pre_task
         self._pre_task = None if hook is None else with_client(hook, worker.client)
-        self._free = list(range(worker.config.lanes))
+        self._free = list(range(worker.config.concurrency))
         self._running: dict[int, asyncio.Task[None]] = {}
         self._handling: set[asyncio.Task[Any]] = set()
         self._current: ContextVar[_Current | None] = ContextVar("workpool_task", default=None)
@@ -72,7 +72,6 @@ class _AsyncLoop:
             if not self._running:
                 worker.liveness.relax()
             await self._wait()
-            worker.liveness.guard()
         finally:
             self._loop.remove_reader(worker.queue)
             worker.lower_idle_flag()
@@ -90,6 +89,7 @@ class _AsyncLoop:
         self._wake.set()
 
     def _begin(self) -> None:
+        self._worker.liveness.guard()
         lane = self._free.pop()
         attempt, offset, length = self._worker.token(lane)
         self._worker.words[self._worker.begun_word(lane)] = time.perf_counter_ns()
@@ -102,7 +102,7 @@ class _AsyncLoop:
         task = self._running.pop(attempt)
         if task.cancelled():
             # Cancelled before its coroutine ran at all, so that it could not report.
-            worker.reporter.send(frames.SKIPPED, attempt)
+            self._send((frames.SKIPPED, b"", ()), attempt, 0.0)
         worker.words[worker.begun_word(lane)] = 0
         self._free.append(lane)
         worker.count_done()
@@ -125,7 +125,7 @@ class _AsyncLoop:
         try:
             work = worker.load(offset, length)
             if work is None:
-                worker.reporter.send(frames.SKIPPED, attempt)
+                self._send((frames.SKIPPED, b"", ()), attempt, 0.0)
                 return
             argument, key, meta = work
             self._current.set((attempt, key, meta))
@@ -133,11 +133,21 @@ class _AsyncLoop:
                 await self._run_pre_task(attempt, argument)
             start = time.perf_counter()
             value = await self._call(argument)
-            worker.report_result(attempt, value, time.perf_counter() - start)
+            cost = time.perf_counter() - start
+            report = worker.pack_result(value)
+        except BaseException as error:  # noqa: BLE001 - everything belongs to the task
+            cost = time.perf_counter() - start
+            report = worker.pack_error(error)
+        if len(self._running) == 1:
+            worker.liveness.relax()  # see the sync loop
+        self._send(report, attempt, cost)
+
+    def _send(self, report: tuple[int, bytes, Sequence[Any]], attempt: int, cost: float) -> None:
+        kind, body, buffers = report
+        try:
+            self._worker.reporter.send(kind, attempt, body, cost, buffers)
         except ParentGone:
             self._parent_gone = True
-        except BaseException as error:  # noqa: BLE001 - everything belongs to the task
-            worker.report_error(attempt, error, time.perf_counter() - start, skip_frames=1)
 
     async def _run_pre_task(self, attempt: int, argument: Any) -> None:
         assert self._pre_task is not None

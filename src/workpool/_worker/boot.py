@@ -69,11 +69,8 @@ def _run(
     try:
         reason = loop(worker)
     except ParentGone:
-        # Nobody waits for this worker any more, so it may not take its time.
-        liveness.relax()
-        signal.signal(signal.SIGALRM, signal.SIG_DFL)
-        signal.setitimer(signal.ITIMER_REAL, EXIT_SECONDS_AFTER_PARENT)
         reason = "the parent is gone"
+    liveness.linger(_hurry)
     _exit(worker, reason)
 
 
@@ -103,6 +100,12 @@ def _exit(worker: Worker, reason: str) -> None:
         worker.reporter.send(frames.EXITING, 0, pickle.dumps((reason, error)))
     except ParentGone:
         pass
+
+
+def _hurry() -> None:
+    """See to it that this process ends soon: nobody waits for it any more."""
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    signal.setitimer(signal.ITIMER_REAL, EXIT_SECONDS_AFTER_PARENT)
 
 
 def _report_failed_start(reporter: Reporter, error: Exception) -> None:

@@ -20,9 +20,13 @@ if TYPE_CHECKING:
     from collections.abc import Hashable
     from typing import Any
 
-_LANE = 0
+_LANES = (0, 1)
 _clock = time.perf_counter_ns
 _unpack = frames.TOKEN.unpack
+
+
+class _Skipped(Exception):
+    """The task was cancelled before it began."""
 
 
 def serve(worker: Worker) -> str:
@@ -31,19 +35,26 @@ def serve(worker: Worker) -> str:
 
 
 class _SyncLoop:
+    """Takes the next task *before* it reports the last, into the other of its two lanes.
+
+    So when a report goes out with nothing to follow, the worker has already taken off the signal
+    that would kill it with its parent: a parent that ends as soon as it has its last result finds
+    an idle worker, which runs its exit hook.
+    """
+
     def __init__(self, worker: Worker) -> None:
+        slot, page = worker.config.slot, worker.page
         self._worker = worker
         self._call = with_client(worker.entry.function, worker.client)
         hook = worker.entry.pre_task
         self._pre_task = None if hook is None else with_client(hook, worker.client)
+        self._limited = worker.config.max_tasks is not None or worker.config.max_memory is not None
         self._words = worker.words
         self._arena = worker.arena
-        self._cell = worker.page.token_cell(worker.config.slot, _LANE)
-        self._begun_word = worker.begun_word(_LANE)
-        self._condemned_word = worker.page.field(worker.config.slot, CONDEMNED)
-        self._interruptible = Interruptible(
-            worker.words, worker.page.field(worker.config.slot, INTERRUPT)
-        )
+        self._cells = [page.token_cell(slot, lane) for lane in _LANES]
+        self._begun_words = [page.begun_index(slot, lane) for lane in _LANES]
+        self._condemned_word = page.field(slot, CONDEMNED)
+        self._interruptible = Interruptible(worker.words, page.field(slot, INTERRUPT))
         worker.reporter.interruptible = self._interruptible
         self._current: tuple[int, Hashable | None, Any] | None = None
         worker.client._current = lambda: self._current
@@ -53,19 +64,20 @@ class _SyncLoop:
 
     def run(self) -> str:
         """Run tasks until there is a reason to end; return it."""
-        worker = self._worker
-        limited = worker.config.max_tasks is not None or worker.config.max_memory is not None
+        worker, lane, taken = self._worker, 0, False
         while True:
             if worker.has_mail:
                 worker.read_mail()
             if worker.stop_reason:
                 return worker.stop_reason
-            if worker.claim(_LANE) or self._sleep():
-                self._run_task()
-                if limited:
+            if taken or worker.claim(lane) or self._sleep(lane):
+                worker.liveness.guard()
+                taken = self._run_task(lane, 1 - lane)
+                lane = 1 - lane
+                if self._limited:
                     worker.count_done()
 
-    def _sleep(self) -> bool:
+    def _sleep(self, lane: int) -> bool:
         """Sleep until there may be something to do; return True with a task in the lane.
 
         The flag goes up before the last look round, and a producer pushes before it reads the
@@ -74,13 +86,12 @@ class _SyncLoop:
         worker = self._worker
         worker.raise_idle_flag()
         try:
-            if worker.claim(_LANE):
+            if worker.claim(lane):
                 return True
             if worker.has_mail:
                 return False
             worker.liveness.relax()
             events = self._poll.poll()
-            worker.liveness.guard()
         finally:
             worker.lower_idle_flag()
         if any(event & (select.POLLHUP | select.POLLERR) for _, event in events):
@@ -89,58 +100,59 @@ class _SyncLoop:
             worker.read_mail()
         return False
 
-    def _run_task(self) -> None:
+    def _run_task(self, lane: int, next_lane: int) -> bool:
+        """Run the task in a lane and report it; return whether there is one in the next lane."""
         # The hottest code there is: a tiny task costs about as much as what is around it here.
-        attempt, offset, length = _unpack(self._cell)
-        words, arena, interruptible = self._words, self._arena, self._interruptible
+        attempt, offset, length = _unpack(self._cells[lane])
+        worker, words, interruptible = self._worker, self._words, self._interruptible
         # The time is written before the mark is read: see Interrupts, step 2.
-        words[self._begun_word] = start = _clock()
+        words[self._begun_words[lane]] = start = _clock()
         try:
-            if arena[offset]:
-                work = self._worker.load(offset, length)
-                if work is None:
-                    self._end(frames.SKIPPED, attempt)
-                    return
-                argument, key, meta = work
-                self._current = (attempt, key, meta)
-            else:
-                argument = self._load(arena[offset + 1 : offset + length])
-                self._current = (attempt, None, None)
+            argument = self._load(attempt, offset, length)
             interruptible.attempt = attempt
             try:
                 if self._pre_task is not None:
                     start = self._run_pre_task(attempt, argument)
                 value = self._call(argument)
                 if value.__class__ is CoroutineType:
-                    value = self._worker.caller.finish(value)
+                    value = worker.caller.finish(value)
             finally:
                 interruptible.attempt = 0
-            self._worker.report_result(attempt, value, (_clock() - start) / 1e9)
-        except ParentGone:
-            raise
+            cost = (_clock() - start) / 1e9
+            kind, body, buffers = worker.pack_result(value)
+        except _Skipped:
+            cost, kind, body, buffers = 0.0, frames.SKIPPED, b"", ()
         except BaseException as error:  # noqa: BLE001 - everything belongs to the task
             cost = (_clock() - start) / 1e9
-            self._worker.report_error(attempt, error, cost, skip_frames=1)
+            kind, body, buffers = worker.pack_error(error)
         self._current = None
-        words[self._begun_word] = 0
+        taken = not self._limited and worker.claim_own(next_lane)
+        if not taken:
+            worker.liveness.relax()
+        worker.reporter.send(kind, attempt, body, cost, buffers)
+        words[self._begun_words[lane]] = 0
         if words[self._condemned_word]:
             self._wait_while_condemned(attempt)
+        return taken
 
-    def _end(self, kind: int, attempt: int) -> None:
-        self._worker.reporter.send(kind, attempt)
-        self._words[self._begun_word] = 0
+    def _load(self, attempt: int, offset: int, length: int) -> Any:
+        if self._arena[offset]:
+            work = self._worker.load(offset, length)
+            if work is None:
+                raise _Skipped
+            argument, key, meta = work
+            self._current = (attempt, key, meta)
+            return argument
+        self._current = (attempt, None, None)
+        try:
+            return pickle.loads(self._arena[offset + 1 : offset + length])
+        except Exception as error:
+            raise unreadable("argument", "worker", error) from error
 
     def _wait_while_condemned(self, attempt: int) -> None:
         """Take nothing while the pool decides whether to kill this worker: Interrupts, step 3."""
         while self._words[self._condemned_word] == attempt:
             time.sleep(0.001)
-
-    @staticmethod
-    def _load(data: memoryview) -> Any:
-        try:
-            return pickle.loads(data)
-        except Exception as error:
-            raise unreadable("argument", "worker", error) from error
 
     def _run_pre_task(self, attempt: int, argument: Any) -> int:
         """Run the hook; return when it had ended, which is when the task proper begins."""

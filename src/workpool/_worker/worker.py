@@ -24,7 +24,7 @@ from workpool.errors import InternalError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable
+    from collections.abc import Callable, Hashable, Sequence
     from typing import Any
 
 
@@ -53,7 +53,7 @@ class Worker:
         self.on_cancel: Callable[[int], None] = lambda attempt: None
         self.on_message: Callable[[Any], None] = caller.finish
         slot = config.slot
-        self.page = StatusPage(config.status_page, len(config.queues), config.lanes)
+        self.page = StatusPage(config.status_page, len(config.queues), config.concurrency)
         self.words = self.page.words
         self._idle_word = self.page.field(slot, IDLE)
         self._mail_word = self.page.field(slot, MAIL)
@@ -64,7 +64,7 @@ class Worker:
         self._peers = [*config.queues[slot + 1 :], *config.queues[:slot]]
         self._lockers = config.lockers
         self._pinned: deque[bytes] = deque()
-        self._cells = [[self.page.token_cell(slot, lane)] for lane in range(config.lanes)]
+        self._cells = [[self.page.token_cell(slot, lane)] for lane in range(self.page.lanes)]
         self._serializer = Serializer("worker")
         self._done = 0
         self._dice = os.getpid()
@@ -79,6 +79,10 @@ class Worker:
         The kernel writes the token into the lane in the same call that takes it from the queue, so
         whatever kills this process, the pool knows who had it.
         """
+        return self.claim_own(lane) or self.steal(lane)
+
+    def claim_own(self, lane: int) -> bool:
+        """As `claim`, from the tasks pinned to this worker and its own queue only."""
         if self._pinned:
             self._cells[lane][0][:] = self._pinned.popleft()
             return True
@@ -86,7 +90,7 @@ class Worker:
             if os.readv(self.queue, self._cells[lane]):
                 return True
         except BlockingIOError:
-            return bool(self._peers) and self.steal(lane)
+            return False
         raise ParentGone
 
     def token(self, lane: int) -> tuple[int, int, int]:
@@ -118,20 +122,19 @@ class Worker:
 
     # Reporting
 
-    def report_result(self, attempt: int, value: Any, cost: float) -> None:
-        """Report a result; raises `SerializationError` if it cannot be pickled."""
-        if value is None:
-            self.reporter.send(frames.NOTHING, attempt, b"", cost)
-            return
-        data = self._serializer.dumps(value, "result")
-        self.reporter.send(frames.RESULT, attempt, data, cost, self._serializer.buffers)
+    def pack_result(self, value: Any) -> tuple[int, bytes, Sequence[Any]]:
+        """Pack a result: kind of report, body, out-of-band buffers.
 
-    def report_error(
-        self, attempt: int, error: BaseException, cost: float, skip_frames: int = 0
-    ) -> None:
-        """Report what a task raised."""
-        body = pack_error(error, side="worker", skip_frames=skip_frames)
-        self.reporter.send(frames.ERROR, attempt, body, cost)
+        Raises `SerializationError` if it cannot be pickled.
+        """
+        if value is None:
+            return frames.NOTHING, b"", ()
+        data = self._serializer.dumps(value, "result")
+        return frames.RESULT, data, self._serializer.buffers
+
+    def pack_error(self, error: BaseException) -> tuple[int, bytes, Sequence[Any]]:
+        """Pack what a task raised, without the frames of this package's loop."""
+        return frames.ERROR, pack_error(error, side="worker", skip_frames=1), ()
 
     def count_done(self) -> None:
         """Count a task, and decide whether it was this worker's last by policy."""
@@ -196,6 +199,8 @@ class Worker:
     def steal(self, lane: int) -> bool:
         """Look through the other queues, from a random one on so that thieves spread out."""
         peers, cell = self._peers, self._cells[lane]
+        if not peers:
+            return False
         self._dice = (self._dice * 1103515245 + 12345) & 0x7FFFFFFF
         start = (self._dice >> 8) % len(peers)
         for queue in (*peers[start:], *peers[:start]):
