@@ -65,17 +65,20 @@ class Gate:
         return os.getpid()
 
     def pass_holding_gil(self) -> int:
-        """As `pass_through`, in one C call that never releases the GIL."""
+        """As `pass_through`, in one C call that never releases the GIL nor minds a SIGINT."""
         import ctypes
+        import signal
 
         read = ctypes.PyDLL(None).read
         descriptor = os.open(self._passes, os.O_RDONLY)
         buffer = ctypes.create_string_buffer(1)
-        self.arrive()
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
+            self.arrive()
             read(descriptor, buffer, 1)
         finally:
             os.close(descriptor)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
         return os.getpid()
 
     async def pass_async(self) -> int:
@@ -163,7 +166,8 @@ def once(pool: WorkerPool[Any, Any], event: str) -> asyncio.Future[tuple[Any, ..
 
     def listener(*details: Any) -> None:
         pool.remove_listener(event, listener)
-        happened.set_result(details)
+        if not happened.done():
+            happened.set_result(details)
 
     pool.on(event, listener)
     return happened
@@ -636,3 +640,286 @@ def stuck_the_first_time(gate: Gate, path: str) -> str:
     if first_time(path):
         gate.pass_through()
     return "second"
+
+
+def with_start_hook(
+    function: Callable[..., Any], hook: Callable[[WorkerClient], Any]
+) -> Callable[..., Any]:
+    """Return an entrypoint that does what `function` does, in workers that ran the hook."""
+
+    def run(argument: Any) -> Any:
+        return function(argument)
+
+    run.on_worker_start = hook  # type: ignore[attr-defined]
+    return run
+
+
+# Programs on their own, for the contracts of the kernel's objects: no worker, no pool
+
+
+def program(function: Callable[..., Any], *arguments: Any) -> list[str]:
+    """Return the command that calls a function of this module in a new interpreter."""
+    call_it = f"from tests.children import *; {function.__name__}(*{arguments!r})"
+    return [sys.executable, "-c", f"import sys; sys.path[:] = {sys.path!r}; {call_it}"]
+
+
+def say_ready() -> None:
+    """Tell whoever reads the standard output that it may go on."""
+    os.write(1, b"ready\n")
+
+
+def wait_for_ever() -> None:
+    import signal
+
+    while True:
+        signal.pause()
+
+
+def end_with(code: int) -> None:
+    os._exit(code)
+
+
+def take_all_tokens(read_end: int) -> None:
+    """Take tokens until the queue is closed and empty; print their attempts."""
+    import select
+
+    cell, attempts = bytearray(16), []
+    say_ready()
+    while True:
+        select.select([read_end], [], [])
+        try:
+            if not os.readv(read_end, [cell]):
+                break
+        except BlockingIOError:  # another one was faster
+            continue
+        attempts.append(struct.unpack_from("<Q", cell)[0])
+    print(*attempts, flush=True)
+
+
+def take_a_token_and_stay(read_end: int) -> None:
+    os.readv(read_end, [bytearray(16)])
+    say_ready()
+    wait_for_ever()
+
+
+def take_into_page_and_die(read_end: int, page: int, slots: int, slot: int, lane: int) -> None:
+    """Take a token as a worker does, and end in the next instruction."""
+    import signal
+
+    from workpool._system.status_page import StatusPage
+
+    view = StatusPage(page, slots, lane + 1)
+    os.readv(read_end, [view.token_cell(slot, lane)])
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def write_into_record(page: int, slots: int, lanes: int, slot: int, value: int) -> None:
+    """Fill every field of one slot's record that a worker may write."""
+    from workpool._system import status_page
+
+    view = status_page.StatusPage(page, slots, lanes)
+    for field in (status_page.IDLE, status_page.STOLEN):
+        view.words[view.field(slot, field)] = value
+    for lane in range(lanes):
+        view.token_cell(slot, lane)[:] = struct.pack("<QII", value + lane, 0, 0)
+        view.words[view.begun_index(slot, lane)] = value
+
+
+def read_record(descriptor: int, offset: int, length: int) -> None:
+    """Print a record of an arena."""
+    from workpool._system.arena import map_arena
+
+    os.write(1, map_arena(descriptor)[offset : offset + length])
+
+
+def fetch_parcel(locker: int) -> None:
+    """Take the parcel out of a locker and print what is in it."""
+    import socket
+
+    from workpool._system import mail
+    from workpool._system.memory import read_parcel
+
+    _, descriptor = mail.receive(socket.socket(fileno=locker))
+    assert descriptor is not None
+    data, buffers = read_parcel(descriptor)
+    os.write(1, bytes(data) + b"".join(bytes(buffer) for buffer in buffers))
+
+
+def guarded(liveness: int, occupation: str) -> None:
+    """Put the end of a liveness pipe in guard, then do something that cannot be interrupted."""
+    from workpool._system.liveness import Liveness
+
+    Liveness(liveness).guard()
+    say_ready()
+    globals()[occupation]()
+
+
+def backtrack_for_ever() -> None:
+    """Run one C call that takes longer than anybody waits and holds the GIL all the time."""
+    import re
+
+    re.match(r"(a+)+$", "a" * 60 + "b")
+
+
+def block_signals() -> None:
+    """Block every signal that can be, and wait for one."""
+    import signal
+
+    signal.pthread_sigmask(signal.SIG_SETMASK, signal.valid_signals())
+    wait_for_ever()
+
+
+def read_holding_gil() -> None:
+    """Wait in the kernel for what never comes, without having released the GIL."""
+    import ctypes
+
+    read_end, _ = os.pipe()
+    ctypes.PyDLL(None).read(read_end, ctypes.create_string_buffer(1), 1)
+
+
+def busy_with_a_thread() -> None:
+    """Have the main thread wait for one that computes."""
+    import threading
+
+    def compute() -> None:
+        while True:
+            pass
+
+    threading.Thread(target=compute).start()
+
+
+def relaxed(liveness: int) -> None:
+    """Outlive the parent: wait for its end and say so."""
+    import select
+
+    from workpool._system.liveness import Liveness, ParentGone
+
+    end = Liveness(liveness)
+    end.guard()
+    end.relax()
+    say_ready()
+    select.select([liveness], [], [])
+    try:
+        end.guard()
+    except ParentGone:
+        os.write(1, b"gone\n")
+
+
+def run_a_pool(entrypoint_name: str, occupation: str | None) -> None:
+    """Be the parent: print the ids of two workers, one of them occupied, and wait for the end."""
+    import asyncio
+
+    from workpool import WorkerPool
+
+    async def main() -> None:
+        pool: WorkerPool[Any, Any] = WorkerPool(
+            f"tests.children:{entrypoint_name}", max_workers=2, min_workers=2
+        )
+        await pool.add_task((os.getpid,))
+        os.write(1, f"{' '.join(str(worker.pid) for worker in pool.workers)}\n".encode())
+        if occupation is None:
+            say_ready()
+        else:
+            pool.add_task((say_ready_and, occupation))
+        await asyncio.Event().wait()
+
+    asyncio.run(main())
+
+
+def say_ready_and(occupation: str) -> None:
+    say_ready()
+    globals()[occupation]()
+
+
+def worker_id(client: WorkerClient) -> int:
+    return client.worker_id
+
+
+def spin(seconds: float) -> None:
+    """Use up this much time."""
+    import time
+
+    end = time.perf_counter() + seconds
+    while time.perf_counter() < end:
+        pass
+
+
+def describe_interpreter() -> None:
+    """Print, as JSON, how this interpreter was started, and how it would start another."""
+    import json
+
+    from workpool._system.process import interpreter_command
+
+    print(json.dumps({"command": interpreter_command(), **interpreter()}))
+
+
+def describe_process() -> None:
+    """Print, as JSON, what this process was given by the one that started it."""
+    import json
+    import signal
+
+    blocked = [int(number) for number in signal.pthread_sigmask(signal.SIG_BLOCK, [])]
+    found = {
+        "blocked": blocked,
+        "descriptors": open_descriptors(),
+        "stdin": os.readlink("/proc/self/fd/0"),
+        "environment": dict(os.environ),
+    }
+    print(json.dumps(found), flush=True)
+
+
+def post_and_die(client: WorkerClient, kind: str, content: Any) -> None:
+    client.post_message_to_pool(kind, content)
+    os._exit(1)
+
+
+def exit_with(_argument: Any) -> None:
+    os._exit(1)
+
+
+def count_and_die(path: str) -> None:
+    with open(path, "a") as file:
+        file.write(".")
+    os._exit(1)
+
+
+class Deadly:
+    """Ends the process that unpickles it."""
+
+    def __reduce__(self) -> tuple[Callable[..., Any], tuple[int]]:
+        return os._exit, (9,)
+
+
+class ExitNote:
+    """An exit hook that leaves a file."""
+
+    def __init__(self, directory: str) -> None:
+        self.directory = directory
+
+    def __call__(self, client: WorkerClient) -> None:
+        with open(os.path.join(self.directory, f"exit-{os.getpid()}"), "w"):
+            pass
+
+
+def blocked_signals() -> set[int]:
+    import signal
+
+    return set(signal.pthread_sigmask(signal.SIG_BLOCK, ()))
+
+
+def not_callable() -> int:
+    return NOT_CALLABLE
+
+
+def loaded_modules_of(_argument: Any) -> list[str]:
+    return loaded_modules()
+
+
+def start_program() -> int:
+    """Start a program that outlives this worker, in a session of its own; return its id."""
+    import subprocess
+
+    program = "import signal; signal.pause()"
+    return subprocess.Popen(
+        [sys.executable, "-c", program], close_fds=False, start_new_session=True
+    ).pid

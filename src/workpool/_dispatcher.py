@@ -79,7 +79,7 @@ class Dispatcher:
         unsent: list[Task[Any]] = []
         for index, task in enumerate(tasks):
             try:
-                token = self._token(task, slot)
+                token = self._token(task)
             except NoRoom:
                 unsent = tasks[index:]
                 break
@@ -197,7 +197,7 @@ class Dispatcher:
         if surplus:
             self.wake(surplus, but=slot)
 
-    def _token(self, task: Task[Any], slot: int) -> bytes:
+    def _token(self, task: Task[Any]) -> bytes:
         """Pack a task: its record goes into the arena, its token is returned."""
         if task.key is None and task.meta is None:
             flags = 0
@@ -207,21 +207,21 @@ class Dispatcher:
             data = self._serializer.dumps((task.key, task.meta, task.argument), "argument")
         length = len(data) + 1
         if self._serializer.buffers or length > RECORD_LIMIT:
-            return self._parcel_token(task, slot, flags | PARCEL, data)
+            return self._parcel_token(task, flags | PARCEL, data)
         offset = self.arena.write(flags, data)
         if offset < 0:
             raise NoRoom
-        return self._enter(task, slot, offset, length)
+        return self._enter(task, offset, length)
 
-    def _enter(self, task: Task[Any], slot: int, offset: int, length: int) -> bytes:
+    def _enter(self, task: Task[Any], offset: int, length: int) -> bytes:
         task.offset = offset
-        attempt = self._ledger.dispatch(task, slot)
+        attempt = self._ledger.dispatch(task)
         timeout = task._settings.timeout
         if timeout is not None:
             self.on_timed(timeout)
         return TOKEN.pack(attempt, offset, length)
 
-    def _parcel_token(self, task: Task[Any], slot: int, flags: int, data: bytes) -> bytes:
+    def _parcel_token(self, task: Task[Any], flags: int, data: bytes) -> bytes:
         number = self._free_locker()
         offset = self.arena.write(flags, number.to_bytes(4, "little"))
         if offset < 0:
@@ -231,7 +231,7 @@ class Dispatcher:
         except OSError:
             self.arena.free(offset)
             raise
-        token = self._enter(task, slot, offset, PARCEL_RECORD_BYTES)
+        token = self._enter(task, offset, PARCEL_RECORD_BYTES)
         self._lockers_in_use[number] = self._ledger.attempt_of(task) or 0
         return token
 

@@ -87,6 +87,8 @@ def find_target(given: object) -> Target:
         module_path, symbol = parse_specification(given)
         return _by_name(module_path, symbol, {})
     if isinstance(given, Entrypoint):
+        if not isinstance(given.module_path, str) or not isinstance(given.symbol, str):
+            raise EntrypointError("module_path and symbol of an Entrypoint must be text")
         hooks = {name: getattr(given, name) for name in HOOKS if getattr(given, name) is not None}
         return _by_name(given.module_path, given.symbol, hooks)
     if not callable(given):

@@ -52,10 +52,9 @@ class Ledger(Generic[RecordT]):
         self._last_id += 1
         return self._last_id
 
-    def dispatch(self, task: RecordT, slot: int) -> int:
-        """Enter a task that is about to be sent to a slot; return its attempt number."""
+    def dispatch(self, task: RecordT) -> int:
+        """Enter a task that is about to be sent to its slot; return its attempt number."""
         task.dispatches += 1
-        task.slot = slot
         attempt = attempt_number(task.id, task.dispatches)
         self.dispatched[attempt] = task
         return attempt

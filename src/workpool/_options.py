@@ -169,4 +169,6 @@ def _checked_env(env: Mapping[str, str] | None) -> dict[str, str]:
     for name, value in checked.items():
         if not isinstance(name, str) or not isinstance(value, str):
             raise TypeError(f"env must map str to str, not {name!r} to {value!r}")
+        if not name or "=" in name or "\0" in name + value:
+            raise ValueError(f"env has an entry that no process can have: {name!r} = {value!r}")
     return checked

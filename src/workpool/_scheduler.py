@@ -59,6 +59,7 @@ class SlotLoad(Generic[RecordT]):
         self.count = 0  # tasks dispatched to it and not finished, whoever runs them
         self.seconds = 0.0  # the estimates of these, summed
         self.pinned: deque[RecordT] = deque()
+        self.pinned_sent = 0  # how many of `count` are pinned
 
 
 class Scheduler(Generic[RecordT]):
@@ -102,6 +103,7 @@ class Scheduler(Generic[RecordT]):
     def place(self, task: RecordT, slot: int, extra: float = 0.0) -> None:
         """Count a task as dispatched to a slot, where it costs so many seconds more."""
         load = self.slots[slot]
+        task.slot = slot
         task.estimate = self._estimate(task) + extra
         load.count += 1
         load.seconds += task.estimate
@@ -110,6 +112,8 @@ class Scheduler(Generic[RecordT]):
         """Count a dispatched task as no longer with its slot."""
         load = self.slots[task.slot]
         load.count -= 1
+        if load.pinned_sent and task.pinned:
+            load.pinned_sent -= 1
         if load.count:
             load.seconds -= task.estimate
         else:
@@ -178,7 +182,7 @@ class Scheduler(Generic[RecordT]):
         """Take a run of tasks for a slot: at most a fair share, as long as it has room."""
         backlog, estimate = self.backlog, self._estimate
         run: list[RecordT] = []
-        each, usual = self.estimate_each, estimate(backlog[0])
+        each, usual = self.estimate_each, 0.0
         room = min(len(backlog) // (2 * len(self.slots)) or 1, _LONGEST_RUN)
         fewest, depth = self._fewest, self._depth
         while (
@@ -189,7 +193,12 @@ class Scheduler(Generic[RecordT]):
             task = backlog.popleft()
             if task.done():
                 continue
-            task.estimate = cost = estimate(task) if each or task.key is not None else usual
+            if each or task.key is not None:
+                cost = estimate(task)
+            else:
+                cost = usual = usual or estimate(task)  # the same for all that have no key
+            task.estimate = cost
+            task.slot = load.index
             load.count += 1
             load.seconds += cost
             run.append(task)
@@ -213,10 +222,12 @@ class Scheduler(Generic[RecordT]):
             self._even_out()
         for load in self.slots:
             run = []
-            while load.open and load.pinned and load.count < self._fewest:
+            # Their own limit: light tasks, which others can take, must not keep them waiting.
+            while load.open and load.pinned and load.pinned_sent < self._fewest:
                 task = load.pinned.popleft()
                 if not task.done():
                     self.place(task, load.index)
+                    load.pinned_sent += 1
                     run.append(task)
             if run:
                 yield load.index, run

@@ -187,6 +187,8 @@ async def test_others_in_an_async_worker_end_before_it_is_killed(
             exited = once(pool, "worker-exited")
             stubborn.cancel()
             await second.arrived()  # it has swallowed the cancellation
+            while pool.workers[0].state != "retiring":
+                await asyncio.sleep(0.005)  # until the grace period is over
             # Work that comes meanwhile is for the next worker.
             later = pool.add_task((os.getpid,))
             third.open()
@@ -255,8 +257,8 @@ async def test_a_task_that_takes_too_long(
     note = tmp_path / "note"
     async with Pool(entrypoint, max_workers=1, timeout=0.1 if of == "pool" else None) as pool:
         pid = await pool.add_task((os.getpid,))
-        settings = {"timeout": 0.1} if of == "task" else {}
-        task = pool.add_task((function, gate, str(note)), **settings)
+        own = 0.1 if of == "task" else None
+        task = pool.add_task((function, gate, str(note)), timeout=own)
         with pytest.raises(TaskTimeout, match=r"0\.1 seconds") as caught:
             await task
         assert isinstance(caught.value, TimeoutError)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from dataclasses import dataclass, field
 
 
@@ -12,7 +13,7 @@ class FakeTask:
     id: int
     cost: float = 0.001  # seconds
     slot: int = -1
-    key: str | None = None
+    key: Hashable | None = None
     pinned: bool = False
     movable: bool = False
     retries: int = 0

@@ -107,7 +107,7 @@ def test_a_decorated_function_is_still_called_like_itself() -> None:
     made = entrypoint(job)
     assert isinstance(made, EntrypointFunction)
     assert made(1) == made(arg=1) == 2
-    assert (made.__name__, made.__doc__) == ("job", "Add one.")
+    assert (vars(made)["__name__"], made.__doc__) == ("job", "Add one.")
     hook = made.on_worker_start(lambda client: None)
     assert made.hooks == {"on_worker_start": hook}
     with pytest.raises(TypeError, match="on_worker_exit must be callable"):
@@ -120,7 +120,7 @@ def test_a_decorated_function_is_still_called_like_itself() -> None:
         lambda: lambda arg: arg,
         lambda: functools.partial(children.make, int),
         lambda: children.Doubler().method,
-        lambda: children.Doubler(),
+        children.Doubler,
     ],
     ids=["lambda", "partial", "bound method", "callable object"],
 )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -40,7 +42,7 @@ def test_reports_survive_any_cuts(
     stream = stream_of(reports)
     edges = sorted({0, len(stream), *(int(cut * len(stream)) for cut in cuts)})
     rest, got = b"", []
-    for start, end in zip(edges, edges[1:], strict=False):
+    for start, end in pairwise(edges):
         some, rest = _frames.split_reports(rest + stream[start:end])
         got += [tuple(report) for report in some]
     assert got == reports
@@ -64,8 +66,8 @@ def test_nonsense_is_an_internal_error_or_nothing(data: bytes) -> None:
     """Bytes that nobody wrote as reports raise `InternalError` or wait; nothing else happens."""
     try:
         reports, rest = _frames.split_reports(data)
-    except InternalError as error:
-        assert "kind" in str(error)
+    except InternalError:
+        assert data
     else:
         assert len(rest) <= len(data)
         assert all(report[0] & ~_frames.IN_PARCEL in range(1, 11) for report in reports)

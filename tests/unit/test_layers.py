@@ -48,6 +48,7 @@ LAYERS = {
         "workpool._map",
         "workpool._outcomes",
         "workpool._pool",
+        "workpool._revival",
         "workpool._statistics",
         "workpool._task",
     ],

@@ -34,11 +34,11 @@ class LedgerMachine(RuleBasedStateMachine):
     @rule(data=st.data(), slot=SLOTS)
     def dispatch(self, data: st.DataObject, slot: int) -> None:
         task = self.idle.pop(data.draw(st.integers(0, len(self.idle) - 1)))
-        attempt = self.ledger.dispatch(task, slot)
+        task.slot = slot
+        attempt = self.ledger.dispatch(task)
         assert attempt not in self.model
         assert attempt not in self.stale
         assert task_of_attempt(attempt) == task.id
-        assert task.slot == slot
         self.model[attempt] = task
 
     @precondition(lambda self: self.model)

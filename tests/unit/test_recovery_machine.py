@@ -31,7 +31,7 @@ class Lane:
 
     @property
     def free(self) -> bool:
-        return not self.attempt or self.reported and not self.begun
+        return not self.attempt or (self.reported and not self.begun)
 
 
 @dataclass
@@ -213,7 +213,7 @@ class RecoveryMachine(RuleBasedStateMachine):
         slot = self.slots[index]
         unsent = []
         for task in tasks:
-            attempt = self.ledger.dispatch(task, index)
+            attempt = self.ledger.dispatch(task)
             if task.pinned:
                 slot.mail.append(attempt)
             elif len(slot.queue) < QUEUE_HOLDS:

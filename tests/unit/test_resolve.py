@@ -217,7 +217,7 @@ def test_a_hook_that_cannot_be_called_is_an_error() -> None:
         ("tests.no_such:run", "tests.no_such", "no module 'tests.no_such'"),
         ("tests.children:missing", "tests.children", "no attribute 'missing'"),
         ("tests.children:Doubler.missing", "tests.children", "no attribute 'missing'"),
-        ("tests.children:NOT_CALLABLE", "tests.children", "not callable: it is a int"),
+        ("tests.children:NOT_CALLABLE", "tests.children", "not callable"),
         ("/no/such/file.py:run", "/no/such/file.py", "no file"),
     ],
 )

@@ -132,7 +132,7 @@ class SchedulerMachine(RuleBasedStateMachine):
                 assert task in self.waiting, f"{task} was planned twice, or after its end"
                 assert not task.pinned or task.slot == slot
                 self.waiting.remove(task)
-            task.slot = slot
+            assert task.slot == slot
             self.dispatched[slot].append(task)
 
     def _nobody_idles(self) -> None:

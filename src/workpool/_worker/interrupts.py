@@ -7,6 +7,7 @@ SIGINT: the handler raises `TaskCancelled` in the task if, and only if, that att
 
 from __future__ import annotations
 
+from _thread import get_ident
 from types import FrameType
 
 from workpool._quick import signal
@@ -22,6 +23,8 @@ class Interruptible:
 
     def __init__(self, words: Any, field: int) -> None:
         self.attempt = 0
+        self.thread = get_ident()
+        """The thread that is interrupted: that of the signal handlers."""
         self.shielded = False
         """While set, an interruption waits: the report stream must not be torn."""
         self._due = False

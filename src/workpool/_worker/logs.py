@@ -10,6 +10,7 @@ from types import ModuleType
 
 from workpool import _frames as frames
 from workpool._quick import pickle
+from workpool._system.liveness import ParentGone
 from workpool._worker.reporter import Reporter
 
 TYPE_CHECKING = False
@@ -77,12 +78,14 @@ def _install(logging: Any, reporter: Reporter, levels: Mapping[str, int]) -> Non
 
         def emit(self, record: logging.LogRecord) -> None:
             try:
-                reporter.send(frames.LOG, 0, pickle.dumps(portable(record), 5))
-            except Exception:  # noqa: BLE001 - as every logging handler does
+                body = pickle.dumps(portable(record), 5)
+            except Exception:  # noqa: BLE001 - told of as every logging handler does
                 self.handleError(record)
-
-        def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - its name there
-            """Drop the record: without a pool there is nobody to tell."""
+                return
+            try:  # noqa: SIM105 - contextlib is not imported in every worker
+                reporter.send(frames.LOG, 0, body)
+            except ParentGone:
+                pass  # without a pool there is nobody to tell
 
     def portable(record: logging.LogRecord) -> dict[str, Any]:
         """Return a record's attributes with what cannot travel turned into text."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from _thread import allocate_lock
+from _thread import allocate_lock, get_ident
 
 from workpool._frames import IN_PARCEL, REPORT
 from workpool._quick import socket
@@ -41,7 +41,10 @@ class Reporter:
         data = REPORT.pack(len(body), kind, attempt, cost) + body
         interruptible = self.interruptible
         if interruptible is not None:
-            interruptible.shielded = True
+            if interruptible.thread == get_ident():
+                interruptible.shielded = True
+            else:
+                interruptible = None
         try:
             with self._lock:
                 if parcel is not None:

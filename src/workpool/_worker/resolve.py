@@ -62,10 +62,13 @@ def takes_client(function: Callable[..., Any]) -> bool:
     if plain is None:
         return False
     code, defaults = plain.__code__, plain.__defaults__ or ()
-    names = code.co_varnames[: code.co_argcount]
-    required = [name for name in names[bound : len(names) - len(defaults)] if name not in given]
-    free = [name for name in names[bound:] if name not in given]
-    return len(required) >= 2 or free[1:2] == ["client"]
+    names = list(code.co_varnames[bound : code.co_argcount])
+    required = max(0, len(names) - len(defaults))
+    for index, name in enumerate(names):
+        if name in given:  # given by name: it and what follows cannot be given by position
+            names, required = names[:index], min(required, index)
+            break
+    return required >= 2 or names[1:2] == ["client"]
 
 
 def is_coroutine_function(function: Callable[..., Any]) -> bool:
