@@ -25,7 +25,7 @@ from workpool._messages import Listeners
 from workpool._outcomes import Outcomes
 from workpool._revival import Revival
 from workpool._scheduler import Scheduler
-from workpool._serialization import unpack_error
+from workpool._serialization import unpack_error, unreadable
 from workpool._system.memory import read_parcel
 from workpool._system.process import ExitStatus
 from workpool._system.status_page import IDLE, new_page
@@ -411,7 +411,9 @@ class Engine:
         try:
             kind, content = self._revival.loads(body)
         except Exception as error:  # noqa: BLE001 - the user's class
-            self.report_exception("a message of a worker cannot be read", error)
+            self.report_exception(
+                "a message of a worker cannot be read", unreadable("message", "pool", error)
+            )
             return
         self.deliver(kind, content, worker.handle)
 

@@ -178,7 +178,6 @@ class Fleet:
         for worker in self.present():
             worker.close()
             worker.process.close()
-            worker.process.forget()
             self.workers[worker.slot] = None
             worker.state = EXITED
 

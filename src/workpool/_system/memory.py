@@ -86,6 +86,24 @@ def read_parcel(descriptor: int) -> tuple[memoryview, list[memoryview]]:
     return parts[0], parts[1:]
 
 
+def replace_mapped_files() -> None:
+    """In a forked child: let go of the shared memory whose descriptors `mmap` objects keep.
+
+    They own these descriptors and will close them, so each is pointed at nothing instead.
+    """
+    if not os.path.isdir("/proc/self/fd"):
+        return
+    nothing = os.open(os.devnull, os.O_RDWR)
+    for name in os.listdir("/proc/self/fd"):
+        try:
+            ours = os.readlink(f"/proc/self/fd/{name}").startswith("/memfd:workpool-")
+        except OSError:
+            continue  # the descriptor of the listing itself
+        if ours:
+            os.dup2(nothing, int(name), inheritable=False)
+    os.close(nothing)
+
+
 def _raw(buffer: Any) -> Any:
     return buffer.raw() if hasattr(buffer, "raw") else buffer
 

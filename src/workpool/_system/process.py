@@ -50,7 +50,7 @@ class Process:
         """
         before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
-            self._popen = subprocess.Popen(
+            popen = subprocess.Popen(
                 command,
                 stdin=subprocess.DEVNULL,
                 stdout=stdout,
@@ -60,13 +60,15 @@ class Process:
             )
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
-        self.pid = self._popen.pid
+        self.pid = popen.pid
         try:
             self.descriptor = os.pidfd_open(self.pid)
         except OSError:
-            self._popen.kill()
-            self._popen.wait()
+            popen.kill()
+            popen.wait()
             raise
+        # From here on the pidfd is what watches it. Popen must neither wait for it nor warn.
+        popen.returncode = 0
 
     def send_signal(self, number: int) -> None:
         """Send a signal; nothing happens if the process has ended."""
@@ -81,11 +83,9 @@ class Process:
             options = os.WEXITED if wait else os.WEXITED | os.WNOHANG
             result = os.waitid(os.P_PIDFD, self.descriptor, options)
         except ChildProcessError:
-            self._popen.returncode = 0
             return ExitStatus(None, None)
         if result is None:
             return None
-        self._popen.returncode = result.si_status  # so that Popen does not wait for it again
         if result.si_code == os.CLD_EXITED:
             return ExitStatus(result.si_status, None)
         return ExitStatus(None, signal_name(result.si_status))
@@ -93,10 +93,6 @@ class Process:
     def close(self) -> None:
         """Close the pidfd."""
         os.close(self.descriptor)
-
-    def forget(self) -> None:
-        """In a forked child: this is not our process, never wait for it."""
-        self._popen.returncode = 0
 
 
 def signal_name(number: int) -> str:

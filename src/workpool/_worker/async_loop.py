@@ -42,6 +42,8 @@ class _AsyncLoop:
         self._loop.add_reader(self._worker.mailbox, self._on_mail)
         try:
             while not self._worker.stop_reason or self._running:
+                if self._worker.has_mail:
+                    self._on_mail()
                 if self._may_claim and self._worker.claim(self._free[-1]):
                     self._begin()
                     await asyncio.sleep(0)  # it begins before the next is taken

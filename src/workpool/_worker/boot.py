@@ -10,7 +10,7 @@ from workpool._quick import pickle, signal, socket
 from workpool._serialization import pack_error
 from workpool._system import mail
 from workpool._system.liveness import Liveness, ParentGone
-from workpool._system.memory import read_parcel
+from workpool._system.memory import read_parcel, replace_mapped_files
 from workpool._worker import interrupts
 from workpool._worker.client import WorkerClient
 from workpool._worker.hooks import Caller
@@ -145,6 +145,7 @@ def _keep_to_ourselves(config: WorkerConfig, mail_descriptor: int) -> None:
                 os.close(descriptor)
             except OSError:
                 pass  # the task's own code had closed it
+        replace_mapped_files()
 
     os.register_at_fork(after_in_child=close_in_child)
 
