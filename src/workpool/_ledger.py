@@ -54,8 +54,8 @@ class Ledger(Generic[RecordT]):
 
     def dispatch(self, task: RecordT) -> int:
         """Enter a task that is about to be sent to its slot; return its attempt number."""
-        task.dispatches += 1
-        attempt = attempt_number(task.id, task.dispatches)
+        task.dispatches = dispatches = task.dispatches + 1
+        attempt = attempt_number(task.id, dispatches)
         self.dispatched[attempt] = task
         return attempt
 

@@ -61,7 +61,7 @@ class Outcomes:
         """End the tasks of result reports. The fast path: a few calls per task."""
         dispatched, arena = self._ledger.dispatched, self.dispatcher.arena
         scheduler, on_complete = self._scheduler, self.on_complete
-        ended, seconds, count = 0, 0.0, 0
+        ended, count, seconds, without_key = 0, 0, 0.0, 0
         handle, free, finished = worker.handle, arena.free, scheduler.finished
         unpickle = pickle.loads
         for kind, attempt, cost, body in reports:
@@ -76,6 +76,7 @@ class Outcomes:
             task.worker = handle
             if task.key is None:
                 seconds += cost
+                without_key += 1
             else:
                 self._costs.observe_key(task.key, cost)
             if task.done():
@@ -93,8 +94,8 @@ class Outcomes:
         if self._timed_out:
             for _, attempt, _, _ in reports:
                 self._forget_interruption(attempt)
-        if seconds:
-            self._costs.observe(seconds / count, count)
+        if without_key:
+            self._costs.observe(seconds / without_key, without_key)
         worker.tasks_completed += count
         self.completed += ended
         self._ended(ended)

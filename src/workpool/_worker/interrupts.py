@@ -26,7 +26,7 @@ class Interruptible:
         self.thread = get_ident()
         """The thread that is interrupted: that of the signal handlers."""
         self.shielded = False
-        """While set, an interruption waits: the report stream must not be torn."""
+        """While set, an interruption waits: a descriptor that was sent must be announced."""
         self._due = False
         self._words = words
         self._field = field

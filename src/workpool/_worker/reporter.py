@@ -17,6 +17,13 @@ if TYPE_CHECKING:
     from typing import Any
 
 
+_pack = REPORT.pack
+
+INLINE_BYTES = 4096 - REPORT.size
+"""Larger bodies go as parcels, so that a report is one write of at most PIPE_BUF bytes, which the kernel
+does whole or not at all: threads need no lock, and no signal can tear the stream."""
+
+
 class Reporter:
     """The report pipe. Any thread may send; a report is written whole or not at all.
 
@@ -34,28 +41,28 @@ class Reporter:
         self, kind: int, attempt: int, body: Any = b"", cost: float = 0.0, buffers: Any = ()
     ) -> None:
         """Send one report; large bodies and out-of-band buffers go as a parcel."""
-        parcel = None
-        if buffers or len(body) > mail.INLINE_BYTES:
-            parcel = write_parcel(body, buffers)
-            kind, body = kind | IN_PARCEL, b""
-        data = REPORT.pack(len(body), kind, attempt, cost) + body
-        interruptible = self.interruptible
-        if interruptible is not None:
-            if interruptible.thread == get_ident():
-                interruptible.shielded = True
-            else:
-                interruptible = None
+        if buffers or len(body) > INLINE_BYTES:
+            self._send_parcel(kind, attempt, body, cost, buffers)
+            return
         try:
-            with self._lock:
-                if parcel is not None:
-                    mail.send_waiting(self._mailbox, b"p", parcel)
-                written = os.write(self._descriptor, data)
-                while written < len(data):
-                    written += os.write(self._descriptor, data[written:])
+            os.write(self._descriptor, _pack(len(body), kind, attempt, cost) + body)
+        except BrokenPipeError:
+            raise ParentGone from None
+
+    def _send_parcel(self, kind: int, attempt: int, body: Any, cost: float, buffers: Any) -> None:
+        parcel = write_parcel(body, buffers)
+        interruptible = self.interruptible
+        if interruptible is not None and interruptible.thread != get_ident():
+            interruptible = None
+        if interruptible is not None:
+            interruptible.shielded = True
+        try:
+            with self._lock:  # descriptors and the reports that announce them go in one order
+                mail.send_waiting(self._mailbox, b"p", parcel)
+                os.write(self._descriptor, _pack(0, kind | IN_PARCEL, attempt, cost))
         except BrokenPipeError:
             raise ParentGone from None
         finally:
-            if parcel is not None:
-                os.close(parcel)
+            os.close(parcel)
             if interruptible is not None:
                 interruptible.unshield()

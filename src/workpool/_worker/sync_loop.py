@@ -64,14 +64,15 @@ class _SyncLoop:
 
     def run(self) -> str:
         """Run tasks until there is a reason to end; return it."""
-        worker, lane, taken = self._worker, 0, False
+        worker, liveness, lane, taken = self._worker, self._worker.liveness, 0, False
         while True:
             if worker.has_mail:
                 worker.read_mail()
             if worker.stop_reason:
                 return worker.stop_reason
             if taken or worker.claim(lane) or self._sleep(lane):
-                worker.liveness.guard()
+                if not liveness.guarded:
+                    liveness.guard()
                 taken = self._run_task(lane, 1 - lane)
                 lane = 1 - lane
                 if self._limited:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import time
 from _thread import get_ident
 from collections import deque
@@ -26,6 +27,11 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Sequence
     from typing import Any
+
+
+_FEW_PEERS = 4
+"""Up to so many queues are tried one by one (0.7 us each when empty); of more, one `poll` finds those
+that have something (5 us for 64)."""
 
 
 class Worker:
@@ -62,6 +68,9 @@ class Worker:
         self.arena = memoryview(map_arena(config.arena))
         self.queue = config.queues[slot]
         self._peers = [*config.queues[slot + 1 :], *config.queues[:slot]]
+        self._peer_poll = select.poll()
+        for queue in self._peers:
+            self._peer_poll.register(queue, select.POLLIN)
         self._lockers = config.lockers
         self._pinned: deque[bytes] = deque()
         self._cells = [[self.page.token_cell(slot, lane)] for lane in range(self.page.lanes)]
@@ -198,20 +207,26 @@ class Worker:
 
     def steal(self, lane: int) -> bool:
         """Look through the other queues, from a random one on so that thieves spread out."""
-        peers, cell = self._peers, self._cells[lane]
-        if not peers:
-            return False
-        self._dice = (self._dice * 1103515245 + 12345) & 0x7FFFFFFF
-        start = (self._dice >> 8) % len(peers)
-        for queue in (*peers[start:], *peers[:start]):
+        for queue in self._victims():
             try:
-                taken = os.readv(queue, cell)
+                taken = os.readv(queue, self._cells[lane])
             except BlockingIOError:
                 continue
             if taken:
                 self.words[self._stolen_word] += 1
                 return True
         return False
+
+    def _victims(self) -> list[int]:
+        """Return the queues worth a try: those of all peers, or of many those with a task."""
+        queues = self._peers
+        if len(queues) > _FEW_PEERS:
+            queues = [queue for queue, _ in self._peer_poll.poll(0)]
+        if len(queues) > 1:
+            self._dice = (self._dice * 1103515245 + 12345) & 0x7FFFFFFF
+            start = (self._dice >> 8) % len(queues)
+            queues = queues[start:] + queues[:start]
+        return queues
 
     def _fetch(self, offset: int) -> int:
         start = offset + 1
