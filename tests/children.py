@@ -923,3 +923,105 @@ def start_program() -> int:
     return subprocess.Popen(
         [sys.executable, "-c", program], close_fds=False, start_new_session=True
     ).pid
+
+
+def post_from_threads(client: WorkerClient, threads: int, messages: int) -> None:
+    """Have several threads send messages of several sizes at the same time."""
+    from threading import Thread
+
+    def send(thread: int) -> None:
+        for number in range(messages):
+            client.post_message_to_pool("note", (thread, number, b"x" * (number * 500)))
+
+    started = [Thread(target=send, args=[thread]) for thread in range(threads)]
+    for thread in started:
+        thread.start()
+    for thread in started:
+        thread.join()
+
+
+def post_unpicklable(client: WorkerClient) -> None:
+    client.post_message_to_pool("note", Unpicklable())
+
+
+def post_one_way(client: WorkerClient) -> None:
+    client.post_message_to_pool("note", OneWayResult())
+
+
+def pass_gate(_client: WorkerClient, gate: Gate) -> int:
+    return gate.pass_through()
+
+
+async def pass_gate_async(_client: WorkerClient, gate: Gate) -> int:
+    return await gate.pass_async()
+
+
+def say_error(text: str) -> None:
+    say(text, error=True)
+
+
+def say_unfinished(text: str) -> None:
+    say(text, end="")
+
+
+def say_and_die(text: str) -> None:
+    print(text)
+    os._exit(1)
+
+
+def write_much(count: int) -> None:
+    """Write a line without an end to the standard output, past all buffers of Python."""
+    left = b"x" * count
+    while left:
+        left = left[os.write(1, left) :]
+
+
+def log_unpicklable(name: str) -> None:
+    import logging
+
+    logging.getLogger(name).info("look: %s", Unpicklable(), extra={"more": Unpicklable()})
+
+
+def append_byte(path: str) -> None:
+    with open(path, "ab") as file:
+        file.write(b".")
+
+
+def raise_group() -> None:
+    error = ValueError("one")
+    error.add_note("a note")
+    error.__cause__ = LookupError("the cause")
+    raise ExceptionGroup("several", [error, OSError("two")])
+
+
+def use_multiprocessing(method: str) -> list[int]:
+    import multiprocessing
+
+    with multiprocessing.get_context(method).Pool(2) as processes:
+        return processes.map(double, range(3))
+
+
+async def use_pool_async() -> list[int]:
+    from workpool import WorkerPool
+
+    pool: WorkerPool[int, int] = WorkerPool(double, max_workers=1)
+    async with pool:
+        return [result async for result in pool.map(range(3))]
+
+
+def use_pool() -> list[int]:
+    import asyncio
+
+    return asyncio.run(use_pool_async())
+
+
+def leave_thread(gate: Gate) -> None:
+    from threading import Thread
+
+    Thread(target=gate.pass_through, daemon=True).start()
+
+
+def close_standard_streams() -> None:
+    sys.stdout.close()
+    sys.stderr.close()
+    sys.stdin.close()

@@ -9,13 +9,11 @@ from __future__ import annotations
 import asyncio
 import copy
 import logging
-import pickle
 import time
 from collections.abc import Callable
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from workpool import _frames as frames
+from workpool._announcer import Announcer
 from workpool._costs import CostModel
 from workpool._dispatcher import Dispatcher
 from workpool._fleet import Fleet
@@ -23,13 +21,13 @@ from workpool._interrupts import Interrupts
 from workpool._ledger import Ledger
 from workpool._messages import Listeners
 from workpool._outcomes import Outcomes
+from workpool._report_reader import ReportReader
 from workpool._revival import Revival
 from workpool._scheduler import Scheduler
-from workpool._serialization import unpack_error, unreadable
-from workpool._system.memory import read_parcel
+from workpool._statistics import PoolStatistics, WorkerStatistics
 from workpool._system.process import ExitStatus
 from workpool._system.status_page import IDLE, new_page
-from workpool.errors import EntrypointError, PoolClosed, WorkerStartError
+from workpool.errors import PoolClosed, WorkerStartError
 
 if TYPE_CHECKING:
     from workpool._options import PoolOptions
@@ -62,11 +60,9 @@ class Engine:
         self.options = options
         self.state = OPEN
         self.announce_tasks = False
-        self._messages = messages
-        self._events = events
+        self.announcer = Announcer(loop, options.name, messages, events)
         self._idle_waiters: list[asyncio.Future[None]] = []
         self._closed_waiters: list[asyncio.Future[None]] = []
-        self._background: set[asyncio.Future[Any]] = set()
         self._flush_due = False
         self._no_start_before = 0.0
         self.on_stopping: Callable[[], None] = lambda: None
@@ -74,15 +70,13 @@ class Engine:
         slots = options.max_workers
         workers: list[WorkerProcess | None] = [None] * slots
         self.costs = CostModel()
-        self._revival = Revival(target)
+        revival = Revival(target)
         self.ledger: Ledger[Task[Any]] = Ledger()
         self.scheduler: Scheduler[Task[Any]] = Scheduler(
             slots, 1, self._estimate, self._placement_cost if options.worker_cost else None
         )
         self.scheduler.estimate_each = options.inherent_cost is not None
-        self.outcomes = Outcomes(
-            self.ledger, self.scheduler, self.costs, self._revival, self._on_idle
-        )
+        self.outcomes = Outcomes(self.ledger, self.scheduler, self.costs, revival, self._on_idle)
         self.dispatcher = Dispatcher(
             new_page(slots, options.worker_concurrency),
             self.scheduler,
@@ -95,6 +89,9 @@ class Engine:
         self.fleet.load = lambda slot: self.scheduler.slots[slot].seconds
         self.interrupts = Interrupts(
             loop, self.ledger, self.dispatcher, self.fleet, self.outcomes.timed_out
+        )
+        self._report_reader = ReportReader(
+            self.outcomes, self.fleet, self.announcer, revival, self._on_async
         )
         self.dispatcher.on_timed = self.interrupts.watch
         self.outcomes.dispatcher = self.dispatcher
@@ -144,6 +141,31 @@ class Engine:
         """Whether a worker has begun a pending task."""
         attempt = self.ledger.attempt_of(task)
         return attempt is not None and self.interrupts.find(attempt) is not None
+
+    def statistics(self) -> PoolStatistics:
+        """Return the figures of this moment."""
+        handles = [worker.handle for worker in self.fleet.present()]
+        outcomes, dispatched = self.outcomes, len(self.ledger.dispatched)
+        return PoolStatistics(
+            waiting=max(0, outcomes.pending - dispatched),
+            dispatched=dispatched,
+            completed=outcomes.completed,
+            failed=outcomes.failed,
+            cancelled=outcomes.cancelled,
+            steals=sum(handle.tasks_stolen for handle in handles),
+            restarts=self.fleet.restarts,
+            workers=tuple(
+                WorkerStatistics(
+                    handle.id,
+                    handle.pid,
+                    handle.state,
+                    handle.tasks_completed,
+                    handle.tasks_stolen,
+                    handle.load,
+                )
+                for handle in handles
+            ),
+        )
 
     # Waiting and ending
 
@@ -204,7 +226,7 @@ class Engine:
     def worker_launched(self, worker: WorkerProcess) -> None:
         """Open a slot to tasks: they wait in its queue while its worker starts."""
         self.scheduler.slots[worker.slot].open = True
-        self.emit("worker-launched", worker.handle)
+        self.announcer.emit("worker-launched", worker.handle)
 
     def worker_leaving(self, worker: WorkerProcess) -> None:
         """Send nothing more to the queue of a worker that is about to end."""
@@ -217,13 +239,15 @@ class Engine:
         """
         slot = worker.slot
         if self.state == CLOSED:
-            self.emit("worker-exited", worker.handle, _exit_reason(worker, status, graceful=False))
+            self.announcer.emit(
+                "worker-exited", worker.handle, _exit_reason(worker, status, graceful=False)
+            )
             return False
         self.scheduler.slots[slot].open = False
         lost = self.outcomes.crashed(worker, self.dispatcher.page.held(slot), status)
         self.dispatcher.page.clear(slot)
         graceful = worker.was_retiring and not lost
-        self.emit("worker-exited", worker.handle, _exit_reason(worker, status, graceful))
+        self.announcer.emit("worker-exited", worker.handle, _exit_reason(worker, status, graceful))
         if self.state == CLOSING and not self.outcomes.pending:
             if not self.fleet.present():
                 self._finish_close()
@@ -259,19 +283,8 @@ class Engine:
             self._finish_close()
 
     def read_reports(self, worker: WorkerProcess, *, to_end: bool = False) -> None:
-        """Read what a worker has reported: a stretch of it, or everything if it has ended."""
-        data = worker.read_reports()
-        while data:
-            try:
-                reports, worker.unread = frames.split_reports(worker.unread + data)
-                self._handle_reports(worker, reports)
-            except Exception as error:  # noqa: BLE001 - the stream is torn, or a fault of ours
-                self.report_exception("the reports of a worker cannot be read", error)
-                self.fleet.kill(worker)
-                return
-            data = worker.read_reports() if to_end else None
-        if data == b"":
-            worker.stop_reading(worker.report)
+        """Handle what a worker has reported, and send what there is room for now."""
+        self._report_reader.read(worker, to_end=to_end)
         if self.scheduler.waiting():
             self.dispatcher.flush()
 
@@ -279,36 +292,9 @@ class Engine:
 
     def listening_changed(self) -> None:
         """Tell of tasks only while somebody listens: it costs time for every task."""
-        self.announce_tasks = bool(self._events.of("task-added"))
-        listening = bool(self._events.of("task-complete"))
+        self.announce_tasks = self.announcer.has_listeners("task-added")
+        listening = self.announcer.has_listeners("task-complete")
         self.outcomes.on_complete = self._emit_completion if listening else None
-
-    def emit(self, event: str, *details: Any) -> None:
-        """Call the listeners of an event."""
-        for listener in self._events.of(event):
-            self.call(listener, *details)
-
-    def deliver(self, kind: str, content: Any, origin: Any) -> None:
-        """Call the listeners for a message."""
-        for handler in self._messages.of(kind):
-            self.call(handler, content, origin)
-
-    def call(self, handler: Callable[..., Any], *details: Any) -> None:
-        """Call a user's handler, sync or async; what it raises goes to the loop's handler."""
-        try:
-            result = handler(*details)
-        except Exception as error:  # noqa: BLE001 - the user's handler must not stop the pool
-            self.report_exception(f"{handler!r} raised", error)
-            return
-        if asyncio.iscoroutine(result):
-            running = self.loop.create_task(result)
-            self._background.add(running)
-            running.add_done_callback(partial(self._handler_ended, handler))
-
-    def report_exception(self, message: str, error: BaseException) -> None:
-        """Hand an exception nobody awaits to the event loop's exception handler."""
-        context = {"message": f"workpool {self.options.name!r}: {message}", "exception": error}
-        self.loop.call_exception_handler(context)
 
     # Inside
 
@@ -352,80 +338,11 @@ class Engine:
         try:
             return 0.0 if worker is None else self.options.worker_cost(task, worker.handle)
         except Exception as error:  # noqa: BLE001 - the user's function must not stop the pool
-            self.report_exception("worker_cost raised", error)
+            self.announcer.report_exception("worker_cost raised", error)
             return 0.0
 
-    def _handle_reports(self, worker: WorkerProcess, reports: list[frames.Report]) -> None:
-        """Handle reports in their order; runs of plain results go the fast way."""
-        run: list[frames.Report] = []
-        for report in reports:
-            if report[0] <= frames.NOTHING:
-                run.append(report)
-                continue
-            if run:
-                self.outcomes.results(worker, run)
-                run = []
-            self._handle_report(worker, *report)
-        if run:
-            self.outcomes.results(worker, run)
-
-    def _handle_report(
-        self, worker: WorkerProcess, kind: int, attempt: int, cost: float, body: bytes
-    ) -> None:
-        if kind & frames.IN_PARCEL:
-            kind &= ~frames.IN_PARCEL
-            descriptor = worker.receive_parcel()
-            if kind == frames.RESULT:
-                self.outcomes.parcel(worker, (kind, attempt, cost, b""), descriptor)
-                return
-            body = bytes(read_parcel(descriptor)[0])
-        report = (kind, attempt, cost, body)
-        if kind == frames.ERROR:
-            self.outcomes.error(worker, report)
-        elif kind == frames.SKIPPED:
-            self.outcomes.skipped(worker, report)
-        elif kind == frames.PRE_TASK_COST:
-            self.outcomes.pre_task_cost(report)
-        elif kind == frames.MESSAGE:
-            self._on_message(worker, body)
-        elif kind == frames.LOG:
-            _log(pickle.loads(body))
-        else:
-            self._on_life_sign(worker, kind, pickle.loads(body))
-
-    def _on_life_sign(self, worker: WorkerProcess, kind: int, content: Any) -> None:
-        if kind == frames.READY:
-            self.fleet.ready(worker, is_async=content)
-            if content:
-                self.scheduler.set_lanes(self.options.worker_concurrency)
-        elif kind == frames.START_FAILED:
-            worker.start_error = _start_error(worker, *content)
-        elif kind == frames.EXITING:
-            reason, error = content
-            worker.exit_reason = worker.exit_reason or reason
-            self.fleet.leaving(worker)
-            if error:
-                self.report_exception("on_worker_exit raised", unpack_error(error, side="pool"))
-
-    def _on_message(self, worker: WorkerProcess, body: bytes) -> None:
-        try:
-            kind, content = self._revival.loads(body)
-        except Exception as error:  # noqa: BLE001 - the user's class
-            self.report_exception(
-                "a message of a worker cannot be read", unreadable("message", "pool", error)
-            )
-            return
-        self.deliver(kind, content, worker.handle)
-
     def _emit_completion(self, task: Task[Any], result: Any, error: BaseException | None) -> None:
-        self.emit("task-complete", error, result, task)
-
-    def _handler_ended(self, handler: Callable[..., Any], running: asyncio.Future[Any]) -> None:
-        self._background.discard(running)
-        if not running.cancelled() and running.exception() is not None:
-            error = running.exception()
-            assert error is not None
-            self.report_exception(f"{handler!r} raised", error)
+        self.announcer.emit("task-complete", error, result, task)
 
     def _watch_idleness(self) -> None:
         """Retire workers that have slept for longer than the idle timeout, down to the minimum."""
@@ -440,6 +357,9 @@ class Engine:
                 worker.exit_reason = worker.exit_reason or f"idle for {limit:g} seconds"
                 self.fleet.retire(worker)
         self.loop.call_later(min(1.0, limit / 4), self._watch_idleness)
+
+    def _on_async(self) -> None:
+        self.scheduler.set_lanes(self.options.worker_concurrency)
 
     def _on_idle(self) -> None:
         if self.state == CLOSING:
@@ -474,25 +394,7 @@ class Engine:
                 waiter.set_result(None)
 
 
-def _start_error(worker: WorkerProcess, kind: str, body: bytes) -> BaseException:
-    cause = unpack_error(body, side="pool")
-    if kind == "entrypoint" and isinstance(cause, EntrypointError):
-        return cause
-    error = WorkerStartError(
-        f"on_worker_start raised in worker {worker.slot}: {type(cause).__name__}: {cause}"
-    )
-    error.__cause__ = cause
-    return error
-
-
 def _exit_reason(worker: WorkerProcess, status: ExitStatus, graceful: bool) -> str:
     if graceful and worker.exit_reason:
         return worker.exit_reason
     return f"{worker.exit_reason}: {status}" if worker.exit_reason else str(status)
-
-
-def _log(attributes: dict[str, Any]) -> None:
-    record = logging.makeLogRecord(attributes)
-    logger = logging.getLogger(record.name)
-    if logger.isEnabledFor(record.levelno):
-        logger.handle(record)

@@ -11,13 +11,12 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 from workpool._frames import MAIL_MESSAGE, MAIL_STOP
-from workpool._output import OutputReader
+from workpool._launcher import Launcher
 from workpool._serialization import dumps
 from workpool._system.mail import INLINE_BYTES
 from workpool._system.memory import write_parcel
 from workpool._system.process import ExitStatus, Process
 from workpool._system.status_page import IDLE, STOLEN
-from workpool._worker_config import WorkerConfig
 from workpool._worker_handle import WorkerHandle
 from workpool._worker_process import (
     EXITED,
@@ -25,8 +24,6 @@ from workpool._worker_process import (
     RETIRING,
     STARTING,
     WorkerProcess,
-    module_search_path,
-    worker_environment,
 )
 from workpool.errors import WorkerStartError
 
@@ -75,9 +72,7 @@ class Fleet:
         self.restarts = 0
         self.dispatcher: Dispatcher
         self._loop = loop
-        self._options = options
-        self._target = target
-        self._target_bytes: bytes | None = None
+        self._launcher = Launcher(loop, options, target)
         self._owner = owner
         self._failed_starts = [0] * len(workers)
 
@@ -86,7 +81,7 @@ class Fleet:
     def start(self, slot: int) -> bool:
         """Start a worker in an empty slot; tell the owner and return False if it cannot be."""
         try:
-            worker = self._launch(slot)
+            worker = self._launcher.launch(slot, self.dispatcher)
         except Exception as error:  # noqa: BLE001 - OSError, or what pickling the entrypoint raises
             self._owner.cannot_start(slot, self._start_error(error))
             return False
@@ -219,37 +214,6 @@ class Fleet:
 
     # Inside
 
-    def _launch(self, slot: int) -> WorkerProcess:
-        if self._target_bytes is None:
-            self._target_bytes = dumps(self._target, side="pool", subject="entrypoint")
-        dispatcher, options = self.dispatcher, self._options
-        config = WorkerConfig(
-            name=options.name,
-            slot=slot,
-            sys_path=module_search_path(),
-            target=self._target_bytes,
-            concurrency=options.worker_concurrency,
-            arena=dispatcher.arena.descriptor,
-            status_page=dispatcher.page.descriptor,
-            queues=[queue.read_end for queue in dispatcher.queues],
-            lockers=[locker.outer.fileno() for locker in dispatcher.lockers],
-            max_tasks=options.max_tasks_per_worker,
-            max_memory=options.max_memory_per_worker,
-            log_levels=_log_levels(),
-        )
-        output = options.worker_output
-        worker = WorkerProcess(
-            config,
-            self._loop,
-            worker_environment(options.env),
-            capture_output=output != "inherit",
-        )
-        for stream, descriptor in worker.output.items():
-            reader = OutputReader(worker, stream, descriptor, output)
-            self._loop.add_reader(descriptor, reader.read)
-            worker.output_readers.append(reader)
-        return worker
-
     def _on_exit(self, worker: WorkerProcess) -> None:
         status = worker.process.reap()
         if status is None:
@@ -310,18 +274,6 @@ class Fleet:
         )
         wrapped.__cause__ = error
         return wrapped
-
-
-def _log_levels() -> dict[str, int]:
-    logging = sys.modules.get("logging")
-    if logging is None:
-        return {}
-    levels = {
-        name: logger.level
-        for name, logger in logging.root.manager.loggerDict.items()
-        if isinstance(logger, logging.Logger) and logger.level
-    }
-    return {**levels, "": logging.root.level}
 
 
 def _reap(processes: list[Process]) -> None:

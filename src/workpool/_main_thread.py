@@ -79,7 +79,7 @@ class MainThread:
 
     def _exit(self) -> None:
         if self._entry is not None and self._entry.on_worker_exit is not None:
-            self._engine.call(self._entry.on_worker_exit, self._client)
+            self._engine.announcer.call(self._entry.on_worker_exit, self._client)
 
 
 class MainThreadClient:
@@ -99,7 +99,7 @@ class MainThreadClient:
 
     def post_message_to_pool(self, type: str, content: Any = None) -> None:  # noqa: A002
         """Hand a message to the pool's listeners."""
-        self._engine.deliver(type, content, self._origin)
+        self._engine.announcer.deliver(type, content, self._origin)
 
     def on_message(self, type: str, handler: Callable[..., Any]) -> None:  # noqa: A002
         """Register a handler, as in a worker; no messages come."""

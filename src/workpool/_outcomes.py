@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from workpool import _frames as frames
-from workpool._serialization import brief, unpack_error, unreadable
+from workpool._serialization import UNPICKLING_ERRORS, brief, unpack_error, unreadable
 from workpool._system.memory import read_parcel
 from workpool.errors import TaskTimeout
 
@@ -84,7 +84,7 @@ class Outcomes:
                 continue
             try:
                 value = unpickle(body) if kind == frames.RESULT else None
-            except Exception:  # noqa: BLE001 - the class is the user's
+            except UNPICKLING_ERRORS:
                 self._revive(task, body)
                 continue
             task.set_result(value)
@@ -221,7 +221,7 @@ class Outcomes:
         """End a task with a result that takes more than plain unpickling."""
         try:
             value = self._revival.loads(data, buffers)
-        except Exception as error:  # noqa: BLE001 - the class is the user's
+        except UNPICKLING_ERRORS as error:
             self.fail(task, unreadable("result", "pool", error))
         else:
             self.succeed(task, value)

@@ -25,7 +25,7 @@ from workpool._options import (
     check_options,
     check_timeout,
 )
-from workpool._statistics import PoolStatistics, WorkerStatistics
+from workpool._statistics import PoolStatistics
 from workpool._target import Target
 from workpool._task import Task
 from workpool._worker_handle import WorkerHandle
@@ -178,7 +178,7 @@ class WorkerPool(Generic[ArgT, ResultT]):
         if self._options.inherent_cost is not None:
             task.inherent = float(self._options.inherent_cost(task))
         if engine.announce_tasks:
-            engine.emit("task-added", task)
+            engine.announcer.emit("task-added", task)
         if main_thread:
             self._run_here(engine, task)
         else:
@@ -282,32 +282,7 @@ class WorkerPool(Generic[ArgT, ResultT]):
 
     def statistics(self) -> PoolStatistics:
         """Return counts of tasks by state, steals, restarts, and figures per worker."""
-        engine = self._engine
-        if engine is None:
-            return PoolStatistics(0, 0, 0, 0, 0, 0, 0, ())
-        workers = tuple(
-            WorkerStatistics(
-                handle.id,
-                handle.pid,
-                handle.state,
-                handle.tasks_completed,
-                handle.tasks_stolen,
-                handle.load,
-            )
-            for handle in self.workers
-        )
-        outcomes = engine.outcomes
-        dispatched = len(engine.ledger.dispatched)
-        return PoolStatistics(
-            waiting=max(0, outcomes.pending - dispatched),
-            dispatched=dispatched,
-            completed=outcomes.completed,
-            failed=outcomes.failed,
-            cancelled=outcomes.cancelled,
-            steals=sum(worker.tasks_stolen for worker in workers),
-            restarts=engine.fleet.restarts,
-            workers=workers,
-        )
+        return PoolStatistics() if self._engine is None else self._engine.statistics()
 
     # The end
 

@@ -30,6 +30,10 @@ MAIN_MODULE = b"__main__"
 """A pickle with this in it may name something that the other process does not have."""
 
 
+UNPICKLING_ERRORS = (Exception, SystemExit)
+"""What a class of somebody's may raise while it is unpickled, and must not end the program."""
+
+
 class Serializer:
     """Pickles the objects of one side, one at a time; not for use by several threads."""
 
@@ -98,11 +102,11 @@ def loads(data: Any, buffers: Any = (), *, side: str, subject: str) -> Any:
     """Unpickle; raise `SerializationError` naming the side if that fails."""
     try:
         return pickle.loads(data, buffers=buffers)
-    except Exception as error:
+    except UNPICKLING_ERRORS as error:
         raise unreadable(subject, side, error) from error
 
 
-def unreadable(subject: str, side: str, error: Exception) -> SerializationError:
+def unreadable(subject: str, side: str, error: BaseException) -> SerializationError:
     """Return the error for something that could not be unpickled."""
     return SerializationError(
         f"the {subject} cannot be unpickled in the {side}: "
@@ -171,7 +175,7 @@ def _revive(
             if isinstance(error, BaseException):
                 return error
             reason = f"was unpickled as a {type(error).__name__}"
-        except Exception as failure:  # noqa: BLE001 - the class is not ours
+        except UNPICKLING_ERRORS as failure:
             reason = f"cannot be unpickled in the {side} ({type(failure).__name__}: {failure})"
     return SerializationError(
         f"the task raised {type_name}: {message} (the exception itself {reason})",

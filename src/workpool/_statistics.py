@@ -22,15 +22,15 @@ class WorkerStatistics:
 class PoolStatistics:
     """A pool at one moment: counts of tasks by state, and its workers."""
 
-    waiting: int
+    waiting: int = 0
     """Tasks that have not been sent to any worker's queue."""
-    dispatched: int
+    dispatched: int = 0
     """Tasks in a queue or with a worker."""
-    completed: int
-    failed: int
-    cancelled: int
-    steals: int
+    completed: int = 0
+    failed: int = 0
+    cancelled: int = 0
+    steals: int = 0
     """Tasks the present workers took from other workers' queues."""
-    restarts: int
+    restarts: int = 0
     """Workers started in the place of one that crashed."""
-    workers: tuple[WorkerStatistics, ...]
+    workers: tuple[WorkerStatistics, ...] = ()

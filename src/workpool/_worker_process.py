@@ -7,7 +7,6 @@ import contextlib
 import os
 import pickle
 import socket
-import sys
 from collections import deque
 from collections.abc import Callable, Mapping
 
@@ -173,13 +172,3 @@ class WorkerProcess:
                 return
             self._outbox.popleft()
         self._loop.remove_writer(self.mail.fileno())
-
-
-def worker_environment(extra: Mapping[str, str]) -> dict[str, str]:
-    """Return this process's environment with `extra` added."""
-    return {**os.environ, **extra}
-
-
-def module_search_path() -> list[str]:
-    """Return `sys.path` in a form that means the same in a worker."""
-    return [entry or os.getcwd() for entry in map(str, sys.path)]

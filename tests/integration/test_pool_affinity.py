@@ -99,7 +99,7 @@ async def test_a_forced_task_can_be_cancelled_and_carry_much(gate: Gate) -> None
 
 async def test_strong_tasks_stay_while_loads_are_even(gate: Gate) -> None:
     """A few tasks with strong affinity run in their worker."""
-    async with Pool(call, max_workers=2) as pool:
+    async with Pool(call, max_workers=2, inherent_cost=lambda _task: 0.001) as pool:
         await start_all(pool, gate, 2)
         for worker in pool.workers:
             tasks = [

@@ -368,7 +368,7 @@ def broken_files(tmp_path: Path) -> Path:
         ("tests.no_such_module:run", "there is no module 'tests.no_such_module'"),
         ("tests.children:no_such_symbol", "no attribute 'no_such_symbol'"),
         ("tests.children:Doubler.no_such_method", "no attribute 'no_such_method'"),
-        ("tests.children:NOT_CALLABLE", "not callable: it is a int"),
+        ("tests.children:NOT_CALLABLE", "not callable"),
         ("{}/missing.py:run", "there is no file '{}/missing.py'"),
         ("{}/raises.py:run", "LookupError: nothing here works"),
         ("{}/syntax.py:run", "SyntaxError"),

@@ -127,6 +127,8 @@ async def test_the_states_of_a_worker(gate: Gate) -> None:
         assert (worker.id, worker.pid, worker.state) == (0, pid, "starting")
         gate.open()
         await gate.arrived()
+        while worker.state == "starting":
+            await asyncio.sleep(0.002)  # until the pool has read that it is ready
         assert worker.state == "busy"
         assert worker.load > 0
         gate.open()

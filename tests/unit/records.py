@@ -16,6 +16,7 @@ class FakeTask:
     key: Hashable | None = None
     pinned: bool = False
     movable: bool = False
+    home: int = -1  # the one slot a forced task may go to
     retries: int = 0
     estimate: float = 0.0
     attempts: int = 0

@@ -34,6 +34,7 @@ LAYERS = {
     "system": ["workpool._system", "workpool._system.*"],
     "processes": [
         "workpool._fleet",
+        "workpool._launcher",
         "workpool._output",
         "workpool._worker",
         "workpool._worker.*",
@@ -41,6 +42,7 @@ LAYERS = {
         "workpool._worker_process",
     ],
     "pool": [
+        "workpool._announcer",
         "workpool._dispatcher",
         "workpool._engine",
         "workpool._interrupts",
@@ -48,6 +50,7 @@ LAYERS = {
         "workpool._map",
         "workpool._outcomes",
         "workpool._pool",
+        "workpool._report_reader",
         "workpool._revival",
         "workpool._statistics",
         "workpool._task",

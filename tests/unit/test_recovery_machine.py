@@ -71,6 +71,7 @@ class RecoveryMachine(RuleBasedStateMachine):
             if affinity != "light":
                 task.pinned, task.movable = True, affinity == "strong"
                 task.slot = where % len(self.slots)
+                task.home = -1 if task.movable else task.slot
             self.tasks.append(task)
             self.scheduler.add(task)
 
@@ -213,6 +214,7 @@ class RecoveryMachine(RuleBasedStateMachine):
         slot = self.slots[index]
         unsent = []
         for task in tasks:
+            assert task.home in (-1, index)
             attempt = self.ledger.dispatch(task)
             if task.pinned:
                 slot.mail.append(attempt)

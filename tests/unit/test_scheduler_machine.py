@@ -41,6 +41,7 @@ class SchedulerMachine(RuleBasedStateMachine):
             slot = where % len(self.dispatched) if pinned else -1
             movable = affinity == "strong"
             task = FakeTask(self.ids, cost, slot, pinned=pinned, movable=movable)
+            task.home = slot if affinity == "force" else -1
             self.scheduler.add(task)
             self.waiting.add(task)
 
@@ -124,13 +125,15 @@ class SchedulerMachine(RuleBasedStateMachine):
             assert len(found) == len(self.waiting)
             assert set(found) == self.waiting
             assert self.scheduler.waiting() >= len(found)
+            for load in self.scheduler.slots:
+                assert {task.slot for task in load.pinned} <= {load.index}
 
     def _dispatch(self, slot: int, tasks: list[FakeTask], from_backlog: bool = True) -> None:
         assert len(set(tasks)) == len(tasks)
         for task in tasks:
             if from_backlog:
                 assert task in self.waiting, f"{task} was planned twice, or after its end"
-                assert not task.pinned or task.slot == slot
+                assert task.home in (-1, slot)
                 self.waiting.remove(task)
             assert task.slot == slot
             self.dispatched[slot].append(task)

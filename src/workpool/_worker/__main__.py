@@ -3,10 +3,12 @@
 import os
 import sys
 
-# The directory of this file must not shadow anything; the pool's own search path follows.
-sys.path[:] = [entry for entry in sys.path if entry != os.path.dirname(__file__)]
-sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.dirname(__file__))))
+# Not so when `multiprocessing`, used by a task, loads its process's main module in a child.
+if __name__ == "__main__":
+    # The directory of this file must not shadow anything; the pool's own search path follows.
+    sys.path[:] = [entry for entry in sys.path if entry != os.path.dirname(__file__)]
+    sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.dirname(__file__))))
 
-from workpool._worker.boot import main  # noqa: E402
+    from workpool._worker.boot import main
 
-main(int(sys.argv[-1]))
+    main(int(sys.argv[-1]))

@@ -68,7 +68,7 @@ class _SyncLoop:
         while True:
             if worker.has_mail:
                 worker.read_mail()
-            if worker.stop_reason:
+            if worker.stop_reason and not taken:
                 return worker.stop_reason
             if taken or worker.claim(lane) or self._sleep(lane):
                 if not liveness.guarded:

@@ -1,0 +1,64 @@
+"""Telling the pool's user: listeners of events and messages, and what went wrong in them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from workpool._messages import Listeners
+
+
+class Announcer:
+    """Calls the user's listeners. What they raise goes to the event loop's exception handler."""
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        pool_name: str,
+        messages: Listeners,
+        events: Listeners,
+    ) -> None:
+        self._loop = loop
+        self._pool_name = pool_name
+        self._messages = messages
+        self._events = events
+        self._running: set[asyncio.Future[Any]] = set()
+
+    def has_listeners(self, event: str) -> bool:
+        """Whether anybody listens for an event."""
+        return bool(self._events.of(event))
+
+    def emit(self, event: str, *details: Any) -> None:
+        """Call the listeners of an event."""
+        for listener in self._events.of(event):
+            self.call(listener, *details)
+
+    def deliver(self, kind: str, content: Any, origin: Any) -> None:
+        """Call the listeners for a message."""
+        for handler in self._messages.of(kind):
+            self.call(handler, content, origin)
+
+    def call(self, handler: Callable[..., Any], *details: Any) -> None:
+        """Call a handler, sync or async."""
+        try:
+            result = handler(*details)
+        except Exception as error:  # noqa: BLE001 - the user's handler must not stop the pool
+            self.report_exception(f"{handler!r} raised", error)
+            return
+        if asyncio.iscoroutine(result):
+            running = self._loop.create_task(result)
+            self._running.add(running)
+            running.add_done_callback(partial(self._ended, handler))
+
+    def report_exception(self, message: str, error: BaseException) -> None:
+        """Hand an exception nobody awaits to the event loop's exception handler."""
+        context = {"message": f"workpool {self._pool_name!r}: {message}", "exception": error}
+        self._loop.call_exception_handler(context)
+
+    def _ended(self, handler: Callable[..., Any], running: asyncio.Future[Any]) -> None:
+        self._running.discard(running)
+        error = None if running.cancelled() else running.exception()
+        if error is not None:
+            self.report_exception(f"{handler!r} raised", error)
