@@ -16,7 +16,7 @@ from workpool._serialization import dumps
 from workpool._system.mail import INLINE_BYTES
 from workpool._system.memory import write_parcel
 from workpool._system.process import ExitStatus, Process
-from workpool._system.status_page import IDLE, STOLEN
+from workpool._system.status_page import IDLE, REPORTS_READ, STOLEN
 from workpool._worker_handle import WorkerHandle
 from workpool._worker_process import (
     EXITED,
@@ -175,6 +175,12 @@ class Fleet:
             worker.process.close()
             self.workers[worker.slot] = None
             worker.state = EXITED
+
+    def count_read(self, worker: WorkerProcess, size: int) -> None:
+        """Tell a worker how far its reports have been read."""
+        worker.bytes_read += size
+        page = self.dispatcher.page
+        page.words[page.field(worker.slot, REPORTS_READ)] = worker.bytes_read
 
     def present(self) -> list[WorkerProcess]:
         """Return the workers that have a process."""

@@ -200,7 +200,9 @@ class Outcomes:
         self.cancelled += 1
         self.interrupts.interrupt(task)
         if self.on_complete is not None:
-            self.on_complete(task, None, asyncio.CancelledError())
+            # Not from within cancel(): a listener that cancels further tasks would nest for ever.
+            error = asyncio.CancelledError()
+            task.get_loop().call_soon(self.on_complete, task, None, error)
         self._ended(1)
 
     def timed_out(self, task: Task[Any], attempt: int) -> None:

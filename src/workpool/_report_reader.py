@@ -42,6 +42,7 @@ class ReportReader:
         """Handle what a worker has reported: a stretch of it, or everything if it has ended."""
         data = worker.read_reports()
         while data:
+            self._fleet.count_read(worker, len(data))
             try:
                 reports, worker.unread = frames.split_reports(worker.unread + data)
                 self._handle_all(worker, reports)

@@ -51,6 +51,7 @@ class WorkerProcess:
         self.fed_from = 0
         """The sleeps (by their idle flags) that a "look round" or a task has ended."""
         self.unread = b""
+        self.bytes_read = 0
         self._loop = loop
         self.on_mail_sent: Callable[[], None] = lambda: None
         self._outbox: deque[tuple[bytes, int | None]] = deque()

@@ -28,6 +28,7 @@ STOLEN = 1  # how many tasks it has taken from other slots' queues
 MAIL = 2  # how many pieces of mail have been sent to the slot
 INTERRUPT = 3  # the attempt that SIGINT is about
 CONDEMNED = 4  # the attempt the worker is about to be killed for
+REPORTS_READ = 5  # bytes of the worker's reports that the pool has read
 _HEADER_WORDS = 8
 _LANE_WORDS = 3
 _BEGUN = 2

@@ -35,6 +35,8 @@ class Reporter:
         self._descriptor = descriptor
         self._mailbox = mailbox
         self._lock = allocate_lock()
+        self.written = 0
+        """Bytes, by the thread that runs tasks; other threads may be counted late."""
         self.interruptible: Interruptible | None = None
 
     def send(
@@ -45,7 +47,7 @@ class Reporter:
             self._send_parcel(kind, attempt, body, cost, buffers)
             return
         try:
-            os.write(self._descriptor, _pack(len(body), kind, attempt, cost) + body)
+            self.written += os.write(self._descriptor, _pack(len(body), kind, attempt, cost) + body)
         except BrokenPipeError:
             raise ParentGone from None
 
@@ -59,7 +61,9 @@ class Reporter:
         try:
             with self._lock:  # descriptors and the reports that announce them go in one order
                 mail.send_waiting(self._mailbox, b"p", parcel)
-                os.write(self._descriptor, _pack(0, kind | IN_PARCEL, attempt, cost))
+                self.written += os.write(
+                    self._descriptor, _pack(0, kind | IN_PARCEL, attempt, cost)
+                )
         except BrokenPipeError:
             raise ParentGone from None
         finally:

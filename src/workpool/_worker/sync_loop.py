@@ -10,7 +10,7 @@ from workpool import _frames as frames
 from workpool._quick import pickle
 from workpool._serialization import unreadable
 from workpool._system.liveness import ParentGone
-from workpool._system.status_page import CONDEMNED, INTERRUPT
+from workpool._system.status_page import CONDEMNED, INTERRUPT, REPORTS_READ
 from workpool._worker.hooks import with_client
 from workpool._worker.interrupts import Interruptible
 from workpool._worker.worker import Worker
@@ -21,6 +21,11 @@ if TYPE_CHECKING:
     from typing import Any
 
 _LANES = (0, 1)
+
+_SAFE_UNREAD = 24 << 10
+"""Bytes in the report pipe at which one more report surely finds room: it holds 64 KiB, of which small
+writes may waste nearly half."""
+
 _clock = time.perf_counter_ns
 _unpack = frames.TOKEN.unpack
 
@@ -53,6 +58,7 @@ class _SyncLoop:
         self._arena = worker.arena
         self._cells = [page.token_cell(slot, lane) for lane in _LANES]
         self._begun_words = [page.begun_index(slot, lane) for lane in _LANES]
+        self._read_word = page.field(slot, REPORTS_READ)
         self._condemned_word = page.field(slot, CONDEMNED)
         self._interruptible = Interruptible(worker.words, page.field(slot, INTERRUPT))
         worker.reporter.interruptible = self._interruptible
@@ -127,7 +133,7 @@ class _SyncLoop:
             cost = (_clock() - start) / 1e9
             kind, body, buffers = worker.pack_error(error)
         self._current = None
-        taken = not self._limited and worker.claim_own(next_lane)
+        taken = self._may_take_ahead and worker.claim_own(next_lane)
         if not taken:
             worker.liveness.relax()
         worker.reporter.send(kind, attempt, body, cost, buffers)
@@ -135,6 +141,19 @@ class _SyncLoop:
         if words[self._condemned_word]:
             self._wait_while_condemned(attempt)
         return taken
+
+    @property
+    def _may_take_ahead(self) -> bool:
+        """Whether the next task may be taken before the last is reported.
+
+        Not when this worker may have to end, and not when the report could have to wait because the
+        pool does not read: the task would wait with it, and nobody could steal it.
+        """
+        worker = self._worker
+        unread = worker.reporter.written - self._words[self._read_word]
+        return unread < _SAFE_UNREAD and not (
+            self._limited or worker.has_mail or worker.stop_reason
+        )
 
     def _load(self, attempt: int, offset: int, length: int) -> Any:
         if self._arena[offset]:
