@@ -6,9 +6,17 @@ import asyncio
 import os
 import warnings
 import weakref
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Hashable, Iterable, Mapping
+from collections.abc import (
+    AsyncIterable,
+    AsyncIterator,
+    Callable,
+    Coroutine,
+    Hashable,
+    Iterable,
+    Mapping,
+)
 from types import TracebackType
-from typing import Any, Generic, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Self, TypedDict, TypeVar, Unpack, overload
 
 from workpool._engine import CLOSED, OPEN, Engine
 from workpool._entrypoint import Entrypoint, EntrypointFunction, find_target
@@ -31,6 +39,9 @@ from workpool._task import Task
 from workpool._worker_handle import WorkerHandle
 from workpool.errors import PoolClosed
 
+if TYPE_CHECKING:
+    from workpool._worker.client import WorkerClient
+
 ArgT = TypeVar("ArgT")
 ResultT = TypeVar("ResultT")
 
@@ -43,6 +54,25 @@ every worker busy with tiny tasks, and a bound for endless sources."""
 _current_loop = asyncio._get_running_loop  # a third of the cost of the one that raises
 
 _engines: weakref.WeakSet[Engine] = weakref.WeakSet()
+
+
+class PoolKeywords(TypedDict, total=False):
+    """The keyword arguments of `WorkerPool`, for type checkers."""
+
+    max_workers: int | None
+    min_workers: int
+    tasks_per_worker: float
+    worker_concurrency: int | None
+    inherent_cost: Callable[[Task[Any]], float] | None
+    worker_cost: Callable[[Task[Any], WorkerHandle], float] | None
+    timeout: float | None
+    retries: int
+    max_tasks_per_worker: int | None
+    max_memory_per_worker: int | None
+    idle_timeout: float | None
+    env: Mapping[str, str] | None
+    worker_output: str | OutputHandler
+    name: str | None
 
 
 class WorkerPool(Generic[ArgT, ResultT]):
@@ -81,6 +111,37 @@ class WorkerPool(Generic[ArgT, ResultT]):
     entrypoint that turns out wrong in the workers fails the tasks.
     """
 
+    # What a pool takes and gives is inferred from a function; of one that is named, or that is
+    # known by its decorator alone, it is what the user says.
+    @overload
+    def __init__(
+        self,
+        entrypoint: Callable[[ArgT], Coroutine[Any, Any, ResultT]],
+        **options: Unpack[PoolKeywords],
+    ) -> None: ...
+    @overload
+    def __init__(
+        self,
+        entrypoint: Callable[[ArgT, WorkerClient], Coroutine[Any, Any, ResultT]],
+        **options: Unpack[PoolKeywords],
+    ) -> None: ...
+    @overload
+    def __init__(
+        self, entrypoint: Callable[[ArgT], ResultT], **options: Unpack[PoolKeywords]
+    ) -> None: ...
+    @overload
+    def __init__(
+        self,
+        entrypoint: Callable[[ArgT, WorkerClient], ResultT],
+        **options: Unpack[PoolKeywords],
+    ) -> None: ...
+    @overload
+    def __init__(
+        self: WorkerPool[Any, Any],
+        entrypoint: str | Entrypoint,
+        **options: Unpack[PoolKeywords],
+    ) -> None: ...
+
     def __init__(
         self,
         entrypoint: Callable[..., Any] | EntrypointFunction[..., Any] | Entrypoint | str,
@@ -89,8 +150,8 @@ class WorkerPool(Generic[ArgT, ResultT]):
         min_workers: int = 0,
         tasks_per_worker: float = 1,
         worker_concurrency: int | None = None,
-        inherent_cost: Callable[[Task[ResultT]], float] | None = None,
-        worker_cost: Callable[[Task[ResultT], WorkerHandle], float] | None = None,
+        inherent_cost: Callable[[Task[Any]], float] | None = None,
+        worker_cost: Callable[[Task[Any], WorkerHandle], float] | None = None,
         timeout: float | None = None,
         retries: int = 0,
         max_tasks_per_worker: int | None = None,
