@@ -11,10 +11,10 @@ from __future__ import annotations
 
 import sys
 
-if sys.platform == "win32":
+if sys.platform != "linux":
     raise ImportError(
-        "workpool does not run on Windows: it is built on pipes, descriptors and signals that only "
-        "Linux and other Unix systems have. It works under WSL 2."
+        f"workpool runs on Linux only, not on {sys.platform}: it is built on memfd, pidfd and other "
+        "things that only Linux has. On Windows it works under WSL 2."
     )
 
 TYPE_CHECKING = False

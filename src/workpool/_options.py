@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from numbers import Integral, Real
@@ -54,11 +55,9 @@ class PoolOptions:
 
 def usable_cpus() -> int:
     """Return how many CPUs this process may use."""
-    if hasattr(os, "process_cpu_count"):
+    if sys.version_info >= (3, 13):
         return os.process_cpu_count() or 1
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0)) or 1
-    return os.cpu_count() or 1
+    return len(os.sched_getaffinity(0))
 
 
 def check_options(

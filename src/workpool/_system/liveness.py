@@ -14,11 +14,10 @@ from __future__ import annotations
 
 import fcntl
 import os
-import sys
 
 from workpool._quick import signal
 
-_F_SETSIG = 10  # Linux's number; elsewhere the default SIGIO ends the process as well
+_F_SETSIG = 10
 
 
 _SIGIO = signal.SIGIO
@@ -39,8 +38,7 @@ class Liveness:
         self.descriptor = descriptor
         os.set_blocking(descriptor, False)
         fcntl.fcntl(descriptor, fcntl.F_SETOWN, os.getpid())
-        if sys.platform == "linux":
-            fcntl.fcntl(descriptor, _F_SETSIG, signal.SIGKILL)
+        fcntl.fcntl(descriptor, _F_SETSIG, signal.SIGKILL)
         self.guarded = False
         self._relaxed = fcntl.fcntl(descriptor, fcntl.F_GETFL) & ~os.O_ASYNC
         self._guarded = self._relaxed | os.O_ASYNC
@@ -69,8 +67,7 @@ class Liveness:
         """
         self.relax()
         signal.signal(_SIGIO, lambda _number, _frame: on_parent_gone())
-        if sys.platform == "linux":
-            fcntl.fcntl(self.descriptor, _F_SETSIG, _SIGIO)
+        fcntl.fcntl(self.descriptor, _F_SETSIG, _SIGIO)
         try:
             self.guard()
         except ParentGone:

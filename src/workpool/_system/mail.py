@@ -1,7 +1,6 @@
 """Datagrams, with or without a descriptor: mail to one worker, and parcels.
 
-Both are AF_UNIX/SOCK_SEQPACKET socket pairs (SOCK_DGRAM where the system has no SEQPACKET for it).
-A datagram that does not fit is sent as a parcel: its bytes in an anonymous file.
+Both are AF_UNIX/SOCK_SEQPACKET socket pairs. A datagram that does not fit is sent as a parcel: its bytes in an anonymous file.
 """
 
 from __future__ import annotations
@@ -17,14 +16,12 @@ from workpool._quick import socket
 INLINE_BYTES = 1 << 15
 """Bodies up to this size travel in the datagram; the default socket buffer holds several."""
 
-_KIND = getattr(socket, "SOCK_SEQPACKET", socket.SOCK_DGRAM)
 _DESCRIPTOR_BYTES = array.array("i", [0]).itemsize
-_CLOSE_ON_EXEC = getattr(socket, "MSG_CMSG_CLOEXEC", 0)
 
 
 def mail_pair() -> tuple[socket.socket, socket.socket]:
     """Return the two ends of a new pair; neither is inherited by programs. Raises `OSError`."""
-    return socket.socketpair(socket.AF_UNIX, _KIND)
+    return socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
 
 
 def send(sock: socket.socket, data: bytes, descriptor: int | None = None) -> None:
@@ -47,7 +44,7 @@ def receive(sock: socket.socket, *, wait: bool = False) -> tuple[bytes, int | No
 
     Raises `BlockingIOError` when there is none and `wait` is false.
     """
-    flags = _CLOSE_ON_EXEC | (0 if wait else socket.MSG_DONTWAIT)
+    flags = socket.MSG_CMSG_CLOEXEC | (0 if wait else socket.MSG_DONTWAIT)
     data, ancillary, _, _ = sock.recvmsg(
         INLINE_BYTES + 64, socket.CMSG_SPACE(_DESCRIPTOR_BYTES), flags
     )
@@ -55,8 +52,6 @@ def receive(sock: socket.socket, *, wait: bool = False) -> tuple[bytes, int | No
         if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
             numbers = array.array("i")
             numbers.frombytes(payload[:_DESCRIPTOR_BYTES])
-            if not _CLOSE_ON_EXEC:
-                os.set_inheritable(numbers[0], False)
             return data, numbers[0]
     return data, None
 

@@ -14,24 +14,14 @@ if TYPE_CHECKING:
 def anonymous_file(name: str, size: int) -> int:
     """Return the descriptor of a new file of `size` zero bytes that has no name anywhere.
 
-    `name` is only a label (Linux shows it in ``/proc/PID/fd``). Raises `OSError`.
+    `name` is only a label, seen in ``/proc/PID/fd``. Raises `OSError`.
     """
-    descriptor = _open_anonymous(name)
+    descriptor = os.memfd_create(f"workpool-{name}", os.MFD_CLOEXEC)
     try:
         os.ftruncate(descriptor, size)
     except OSError:
         os.close(descriptor)
         raise
-    return descriptor
-
-
-def _open_anonymous(name: str) -> int:
-    if hasattr(os, "memfd_create"):
-        return os.memfd_create(f"workpool-{name}", os.MFD_CLOEXEC)
-    import tempfile
-
-    descriptor, path = tempfile.mkstemp(prefix="workpool-")
-    os.unlink(path)
     return descriptor
 
 
@@ -91,8 +81,6 @@ def replace_mapped_files() -> None:
 
     They own these descriptors and will close them, so each is pointed at nothing instead.
     """
-    if not os.path.isdir("/proc/self/fd"):
-        return
     nothing = os.open(os.devnull, os.O_RDWR)
     for name in os.listdir("/proc/self/fd"):
         try:

@@ -145,9 +145,8 @@ class _AsyncLoop:
         self._send(report, attempt, cost)
 
     def _send(self, report: tuple[int, bytes, Sequence[Any]], attempt: int, cost: float) -> None:
-        kind, body, buffers = report
         try:
-            self._worker.reporter.send(kind, attempt, body, cost, buffers)
+            self._worker.report(attempt, cost, report)
         except ParentGone:
             self._parent_gone = True
 

@@ -32,6 +32,12 @@ class Interruptible:
         self._field = field
         signal.signal(signal.SIGINT, self._on_signal)
 
+    def begin(self, attempt: int) -> None:
+        """Let an attempt be interrupted from here on; raises if that was asked for already."""
+        self.attempt = attempt
+        if self._words[self._field] == attempt:
+            self._raise_if_meant()
+
     def unshield(self) -> None:
         """End a shielded stretch; raises the interruption that came meanwhile."""
         self.shielded = False

@@ -116,7 +116,7 @@ class _SyncLoop:
         words[self._begun_words[lane]] = start = _clock()
         try:
             argument = self._load(attempt, offset, length)
-            interruptible.attempt = attempt
+            interruptible.begin(attempt)
             try:
                 if self._pre_task is not None:
                     start = self._run_pre_task(attempt, argument)
@@ -126,17 +126,17 @@ class _SyncLoop:
             finally:
                 interruptible.attempt = 0
             cost = (_clock() - start) / 1e9
-            kind, body, buffers = worker.pack_result(value)
+            outcome = worker.pack_result(value)
         except _Skipped:
-            cost, kind, body, buffers = 0.0, frames.SKIPPED, b"", ()
+            cost, outcome = 0.0, (frames.SKIPPED, b"", ())
         except BaseException as error:  # noqa: BLE001 - everything belongs to the task
             cost = (_clock() - start) / 1e9
-            kind, body, buffers = worker.pack_error(error)
+            outcome = worker.pack_error(error)
         self._current = None
         taken = self._may_take_ahead and worker.claim_own(next_lane)
         if not taken:
             worker.liveness.relax()
-        worker.reporter.send(kind, attempt, body, cost, buffers)
+        worker.report(attempt, cost, outcome)
         words[self._begun_words[lane]] = 0
         if words[self._condemned_word]:
             self._wait_while_condemned(attempt)

@@ -145,6 +145,15 @@ class Worker:
         """Pack what a task raised, without the frames of this package's loop."""
         return frames.ERROR, pack_error(error, side="worker", skip_frames=1), ()
 
+    def report(self, attempt: int, cost: float, outcome: tuple[int, bytes, Sequence[Any]]) -> None:
+        """Send a packed outcome; if the system will not have it, send that instead."""
+        kind, body, buffers = outcome
+        try:
+            self.reporter.send(kind, attempt, body, cost, buffers)
+        except OSError as error:  # no descriptor or no memory for a large result
+            kind, body, _ = self.pack_error(error)
+            self.reporter.send(kind, attempt, body, cost)
+
     def count_done(self) -> None:
         """Count a task, and decide whether it was this worker's last by policy."""
         self._done += 1
