@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 from workpool._frames import (
@@ -41,6 +42,8 @@ class NoRoom(Exception):
 class Dispatcher:
     """Owns the kernel objects that tasks travel in: queues, arena, lockers, status page.
 
+    Making it raises `OSError` when there are not enough descriptors; then none is kept.
+
     `workers` is the fleet's list of workers by slot; `fail` ends a task with an error.
     """
 
@@ -54,9 +57,19 @@ class Dispatcher:
     ) -> None:
         slots = len(workers)
         self.page = page
-        self.arena = Arena(_SPARE_CHUNKS + 4 * slots * page.lanes)
-        self.queues = [TokenQueue() for _ in range(slots)]
-        self.lockers = [Locker() for _ in range(slots + 2)]
+        self.queues: list[TokenQueue] = []
+        self.lockers: list[Locker] = []
+        with ExitStack() as undo:
+            undo.callback(page.close)
+            self.arena = Arena(_SPARE_CHUNKS + 4 * slots * page.lanes)
+            undo.callback(self.arena.close)
+            for _ in range(slots):
+                self.queues.append(TokenQueue())
+                undo.callback(self.queues[-1].close)
+            for _ in range(slots + 2):
+                self.lockers.append(Locker())
+                undo.callback(self.lockers[-1].close)
+            undo.pop_all()
         self._lockers_in_use: dict[int, int] = {}  # locker -> attempt
         self._scheduler = scheduler
         self._ledger = ledger
@@ -204,7 +217,7 @@ class Dispatcher:
             data = self._serializer.dumps(task.argument, "argument")
         else:
             flags = CONTEXT
-            data = self._serializer.dumps((task.key, task.meta, task.argument), "argument")
+            data = self._dumps_with_context(task)
         length = len(data) + 1
         if self._serializer.buffers or length > RECORD_LIMIT:
             return self._parcel_token(task, flags | PARCEL, data)
@@ -212,6 +225,16 @@ class Dispatcher:
         if offset < 0:
             raise NoRoom
         return self._enter(task, offset, length)
+
+    def _dumps_with_context(self, task: Task[Any]) -> bytes:
+        try:
+            return self._serializer.dumps((task.key, task.meta, task.argument), "argument")
+        except SerializationError:
+            # Find out which of the three it was, for the error.
+            self._serializer.dumps(task.key, "key")
+            self._serializer.dumps(task.meta, "meta")
+            self._serializer.dumps(task.argument, "argument")
+            raise
 
     def _enter(self, task: Task[Any], offset: int, length: int) -> bytes:
         task.offset = offset

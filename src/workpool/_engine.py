@@ -11,6 +11,8 @@ import copy
 import logging
 import time
 from collections.abc import Callable
+from functools import partial
+from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 from workpool._announcer import Announcer
@@ -61,6 +63,8 @@ class Engine:
         self.state = OPEN
         self.announce_tasks = False
         self.announcer = Announcer(loop, options.name, messages, events)
+        self.tasks_here: set[Task[Any]] = set()
+        """Pending tasks that run in this process."""
         self._idle_waiters: list[asyncio.Future[None]] = []
         self._closed_waiters: list[asyncio.Future[None]] = []
         self._flush_due = False
@@ -126,6 +130,11 @@ class Engine:
         elif len(scheduler.backlog) == _EARLY_FLUSH:
             self.dispatcher.flush()
 
+    def inherent_cost(self, task: Task[Any]) -> float | None:
+        """Return the user's estimate for a task, or None if it fails."""
+        assert self.options.inherent_cost is not None
+        return self._users_cost("inherent_cost", self.options.inherent_cost, task)
+
     def resize_up_to(self, count: int) -> None:
         """Start workers until there are `count` of them, or as many as there may be."""
         while self.fleet.live < min(count, self.options.max_workers):
@@ -188,7 +197,7 @@ class Engine:
 
     def cancel_pending(self) -> None:
         """Cancel every task that has not ended."""
-        for task in [*self.scheduler.take_waiting(), *list(self.ledger.dispatched.values())]:
+        for task in self._take_pending():
             task.cancel()
 
     def kill(self) -> None:
@@ -197,7 +206,7 @@ class Engine:
             return
         self.state = CLOSED
         self.fleet.kill_all()
-        pending = [*self.scheduler.take_waiting(), *list(self.ledger.dispatched.values())]
+        pending = self._take_pending()
         self.ledger.dispatched.clear()
         self.dispatcher.close()
         if not self.loop.is_closed():
@@ -226,7 +235,7 @@ class Engine:
     def worker_launched(self, worker: WorkerProcess) -> None:
         """Open a slot to tasks: they wait in its queue while its worker starts."""
         self.scheduler.slots[worker.slot].open = True
-        self.announcer.emit("worker-launched", worker.handle)
+        self._emit_soon("worker-launched", worker.handle)
 
     def worker_leaving(self, worker: WorkerProcess) -> None:
         """Send nothing more to the queue of a worker that is about to end."""
@@ -239,7 +248,7 @@ class Engine:
         """
         slot = worker.slot
         if self.state == CLOSED:
-            self.announcer.emit(
+            self._emit_soon(
                 "worker-exited", worker.handle, _exit_reason(worker, status, graceful=False)
             )
             return False
@@ -247,14 +256,15 @@ class Engine:
         lost = self.outcomes.crashed(worker, self.dispatcher.page.held(slot), status)
         self.dispatcher.page.clear(slot)
         graceful = worker.was_retiring and not lost
-        self.announcer.emit("worker-exited", worker.handle, _exit_reason(worker, status, graceful))
+        self._emit_soon("worker-exited", worker.handle, _exit_reason(worker, status, graceful))
         if self.state == CLOSING and not self.outcomes.pending:
             if not self.fleet.present():
                 self._finish_close()
             return False
         if worker.never_ready:
             return True
-        if not graceful or self.scheduler.slots[slot].pinned:
+        crashed_for_nothing = not (worker.tasks_completed or lost or self.outcomes.pending)
+        if self.scheduler.slots[slot].pinned or not (graceful or crashed_for_nothing):
             self.fleet.restarts += 1
             self.fleet.start(slot)
         self._grow()
@@ -267,7 +277,9 @@ class Engine:
         if self.state == CLOSED:
             return
         self._no_start_before = self.loop.time() + _RESTART_PAUSE
-        if self.fleet.any_ready:
+        # No process could be made, but there are others: they do the work.
+        no_process = isinstance(error.__cause__, OSError) and self.fleet.live > 0
+        if self.fleet.any_ready or no_process:
             waiting = self.scheduler.take_waiting(slot)
             logging.getLogger("workpool").error(
                 "worker %d of pool %r could not be started: %s", slot, self.options.name, error
@@ -297,6 +309,15 @@ class Engine:
         self.outcomes.on_complete = self._emit_completion if listening else None
 
     # Inside
+
+    def _emit_soon(self, event: str, *details: Any) -> None:
+        """Tell listeners when what is going on is done: they may do anything, also kill the pool."""
+        if not self.loop.is_closed():
+            self.loop.call_soon(partial(self.announcer.emit, event, *details))
+
+    def _take_pending(self) -> list[Task[Any]]:
+        dispatched = list(self.ledger.dispatched.values())
+        return [*self.scheduler.take_waiting(), *dispatched, *self.tasks_here]
 
     def _add_for_worker(self, task: Task[Any]) -> None:
         slot = task.slot
@@ -335,11 +356,21 @@ class Engine:
     def _placement_cost(self, task: Task[Any], slot: int) -> float:
         worker = self.fleet.workers[slot]
         assert self.options.worker_cost is not None
-        try:
-            return 0.0 if worker is None else self.options.worker_cost(task, worker.handle)
-        except Exception as error:  # noqa: BLE001 - the user's function must not stop the pool
-            self.announcer.report_exception("worker_cost raised", error)
+        if worker is None:
             return 0.0
+        cost = self._users_cost("worker_cost", self.options.worker_cost, task, worker.handle)
+        return cost or 0.0
+
+    def _users_cost(self, name: str, function: Callable[..., float], *details: Any) -> float | None:
+        """Return what the user's estimate says, or None if it fails: it must not stop the pool."""
+        try:
+            cost = float(function(*details))
+            if not isfinite(cost):
+                raise ValueError(f"{cost} is not a number of seconds")
+        except Exception as error:  # noqa: BLE001 - the user's function
+            self.announcer.report_exception(f"{name} failed", error)
+            return None
+        return cost
 
     def _emit_completion(self, task: Task[Any], result: Any, error: BaseException | None) -> None:
         self.announcer.emit("task-complete", error, result, task)
@@ -375,6 +406,7 @@ class Engine:
     def _finish_close(self) -> None:
         if self.state != CLOSED:
             self.state = CLOSED
+            self.ledger.dispatched.clear()  # of cancelled tasks, whose workers have ended
             self.dispatcher.close()
             self._release(self._closed_waiters)
 

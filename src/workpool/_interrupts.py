@@ -36,6 +36,8 @@ SETTLE_SECONDS = 0.002
 CANCEL_GRACE = 1.0
 """Seconds an interrupted task has to end before its worker is killed."""
 
+_LONGEST_WAIT = 86_400.0  # seconds; a timeout may be infinite, a timer may not
+
 
 class Interrupts:
     """Ends running attempts. `on_timeout(task, attempt)` is told when a task's time is up."""
@@ -150,7 +152,7 @@ class Interrupts:
         return found is not None and found[0] is worker
 
     def _look_again(self, seconds: float) -> None:
-        due = self._loop.time() + seconds
+        due = self._loop.time() + min(seconds, _LONGEST_WAIT)
         if due >= self._timer_due:
             return
         if self._timer is not None:

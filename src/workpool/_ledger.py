@@ -22,6 +22,10 @@ class Record(Protocol):
     dispatches: int
     slot: int
 
+    def done(self) -> bool:
+        """Whether the task has ended for its user."""
+        ...
+
     @property
     def pinned(self) -> bool:
         """Addressed to its slot's worker alone: dies with that worker's mail."""
@@ -66,7 +70,7 @@ class Ledger(Generic[RecordT]):
     def finish(self, attempt: int) -> RecordT | None:
         """Strike out an attempt that was reported; return its task, or None if it is stale."""
         task = self.dispatched.pop(attempt, None)
-        if task is not None:
+        if task is not None and not task.done():
             task.attempts += 1
         return task
 

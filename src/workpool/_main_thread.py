@@ -6,6 +6,7 @@ import asyncio
 import os
 import time
 from collections.abc import Callable
+from contextvars import ContextVar
 from functools import partial
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -24,6 +25,10 @@ MAIN_THREAD_ID = -1
 """What `client.worker_id` is for a task that runs in the pool's own process."""
 
 
+# Several async tasks may run here at a time.
+_current: ContextVar[TaskInfo | None] = ContextVar("workpool_task_here", default=None)
+
+
 class MainThread:
     """Runs tasks here, with the same hooks and the same kind of client as a worker has."""
 
@@ -38,14 +43,15 @@ class MainThread:
     def add(self, task: Task[Any]) -> None:
         """Run a task as soon as the event loop has its turn."""
         self._engine.outcomes.pending += 1
+        self._engine.tasks_here.add(task)
         running = self._engine.loop.create_task(self._run(task))
-        task.add_done_callback(partial(_cancel_with, running))
+        task.add_done_callback(partial(self._ended, running))
 
     async def _run(self, task: Task[Any]) -> None:
         outcomes = self._engine.outcomes
         try:
             entry = await self._started()
-            self._client.task = TaskInfo(task.id, task.key, task.meta)
+            _current.set(TaskInfo(task.id, task.key, task.meta))
             if entry.pre_task is not None:
                 start = time.perf_counter()
                 await _finished(with_client(entry.pre_task, self._client)(task.argument))  # type: ignore[arg-type]
@@ -62,8 +68,10 @@ class MainThread:
             task.attempts = 1
             if not task.done():
                 outcomes.succeed(task, value)
-        finally:
-            self._client.task = None
+
+    def _ended(self, running: asyncio.Future[None], task: Task[Any]) -> None:
+        self._engine.tasks_here.discard(task)
+        running.cancel()  # no effect unless the task was ended from outside
 
     async def _started(self) -> Entry:
         if self._starting is None:
@@ -92,10 +100,14 @@ class MainThreadClient:
 
     def __init__(self, engine: Engine) -> None:
         self.state = SimpleNamespace()
-        self.task: TaskInfo | None = None
         self._engine = engine
         self._listeners = Listeners()
         self._origin = MainThreadHandle()
+
+    @property
+    def task(self) -> TaskInfo | None:
+        """The task that is running."""
+        return _current.get()
 
     def post_message_to_pool(self, type: str, content: Any = None) -> None:  # noqa: A002
         """Hand a message to the pool's listeners."""
@@ -127,8 +139,3 @@ class MainThreadHandle:
 
 async def _finished(result: Any) -> Any:
     return await result if asyncio.iscoroutine(result) else result
-
-
-def _cancel_with(running: asyncio.Task[None], task: Task[Any]) -> None:
-    if task.cancelled():
-        running.cancel()

@@ -9,13 +9,18 @@ from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Any
 
+from workpool._serialization import brief
+
 MAX_WORKERS_LIMIT = 1024
+MAX_CONCURRENCY = 10_000
 DEFAULT_CONCURRENCY = 16
 """Tasks an async worker runs at a time unless told otherwise: enough to hide most waiting, few
 enough that one worker does not take what another could run now."""
 
 LIGHT, STRONG, FORCE = "light", "strong", "force"
 AFFINITIES = (LIGHT, STRONG, FORCE)
+
+MOST_NAME_CHARACTERS = 200
 
 OutputHandler = Callable[[Any, str, str], object]
 
@@ -88,6 +93,8 @@ def check_options(
     check_seconds("tasks_per_worker", tasks_per_worker)
     concurrency = DEFAULT_CONCURRENCY if worker_concurrency is None else worker_concurrency
     check_count("worker_concurrency", concurrency, at_least=1)
+    if concurrency > MAX_CONCURRENCY:
+        raise ValueError(f"worker_concurrency must be at most {MAX_CONCURRENCY}, not {concurrency}")
     check_callable("inherent_cost", inherent_cost)
     check_callable("worker_cost", worker_cost)
     check_timeout(timeout)
@@ -115,7 +122,7 @@ def check_options(
         idle_timeout,
         _checked_env(env),
         worker_output,
-        name or "workpool",
+        _checked_name(name),
     )
 
 
@@ -136,9 +143,13 @@ def check_count(option: str, value: object, *, at_least: int) -> None:
 def check_seconds(option: str, value: object) -> None:
     """Check that an option is a positive number."""
     if not isinstance(value, Real) or isinstance(value, bool):
-        raise TypeError(f"{option} must be a number, not {value!r}")
-    if not float(value) > 0:
-        raise ValueError(f"{option} must be above 0, not {value}")
+        raise TypeError(f"{option} must be a number, not {brief(value)}")
+    try:
+        positive = float(value) > 0
+    except OverflowError:
+        positive = False
+    if not positive:
+        raise ValueError(f"{option} must be above 0 and fit a float, not {brief(value)}")
 
 
 def check_callable(option: str, value: object) -> None:
@@ -164,10 +175,34 @@ def _check_output(worker_output: object) -> None:
 
 
 def _checked_env(env: Mapping[str, str] | None) -> dict[str, str]:
-    checked = dict(env or {})
-    for name, value in checked.items():
+    if env is None:
+        return {}
+    if not isinstance(env, Mapping):
+        raise TypeError(f"env must be a mapping of str to str, not {brief(env)}")
+    for name, value in env.items():
         if not isinstance(name, str) or not isinstance(value, str):
             raise TypeError(f"env must map str to str, not {name!r} to {value!r}")
-        if not name or "=" in name or "\0" in name + value:
+        if not name or "=" in name or not _can_be_passed(name + value):
             raise ValueError(f"env has an entry that no process can have: {name!r} = {value!r}")
-    return checked
+    return dict(env)
+
+
+def _checked_name(name: str | None) -> str:
+    if name is None:
+        return "workpool"
+    if not isinstance(name, str):
+        raise TypeError(f"name must be text, not {brief(name)}")
+    if not 0 < len(name) <= MOST_NAME_CHARACTERS or not _can_be_passed(name):
+        raise ValueError(
+            f"name must be of 1 to {MOST_NAME_CHARACTERS} characters that a process list can show, "
+            f"not {brief(name)}"
+        )
+    return name
+
+
+def _can_be_passed(text: str) -> bool:
+    """Whether a process can be started with this text among its arguments or variables."""
+    try:
+        return b"\0" not in os.fsencode(text)
+    except UnicodeEncodeError:
+        return False

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from workpool import _frames as frames
-from workpool._serialization import UNPICKLING_ERRORS, brief, unpack_error, unreadable
+from workpool._serialization import FOREIGN_ERRORS, brief, unpack_error, unreadable
 from workpool._system.memory import read_parcel
 from workpool.errors import TaskTimeout
 
@@ -71,7 +71,6 @@ class Outcomes:
             free(task.offset)
             finished(task)
             count += 1
-            task.attempts += 1
             task.cost = cost
             task.worker = handle
             if task.key is None:
@@ -82,9 +81,10 @@ class Outcomes:
             if task.done():
                 self._forget_interruption(attempt)
                 continue
+            task.attempts += 1
             try:
                 value = unpickle(body) if kind == frames.RESULT else None
-            except UNPICKLING_ERRORS:
+            except FOREIGN_ERRORS:
                 self._revive(task, body)
                 continue
             task.set_result(value)
@@ -127,9 +127,9 @@ class Outcomes:
         self._forget_interruption(attempt)
         if task is None:
             return
-        task.attempts -= 1
         self.dispatcher.release(task)
         if not task.done():
+            task.attempts -= 1
             self.fail(task, timeout_error(task))
 
     def pre_task_cost(self, report: frames.Report) -> None:
@@ -209,6 +209,7 @@ class Outcomes:
         """Note that a running attempt's time is up; its task ends now, or when it runs again."""
         self._timed_out.add(attempt)
         if task.attempts >= task._settings.retries:
+            task.attempts += 1
             self.fail(task, timeout_error(task))
 
     def succeed(self, task: Task[Any], value: Any) -> None:
@@ -223,7 +224,7 @@ class Outcomes:
         """End a task with a result that takes more than plain unpickling."""
         try:
             value = self._revival.loads(data, buffers)
-        except UNPICKLING_ERRORS as error:
+        except FOREIGN_ERRORS as error:
             self.fail(task, unreadable("result", "pool", error))
         else:
             self.succeed(task, value)

@@ -37,7 +37,7 @@ from workpool._statistics import PoolStatistics
 from workpool._target import Target
 from workpool._task import Task
 from workpool._worker_handle import WorkerHandle
-from workpool.errors import PoolClosed
+from workpool.errors import PoolClosed, WorkerStartError
 
 if TYPE_CHECKING:
     from workpool._worker.client import WorkerClient
@@ -224,6 +224,8 @@ class WorkerPool(Generic[ArgT, ResultT]):
         the pool's event loop.
         """
         engine = self._open_engine()
+        if key is not None:
+            hash(key)  # a TypeError now, not in the middle of something
         settings = self._settings
         if timeout is not None or retries is not None or affinity != LIGHT or worker is not None:
             settings = self._checked_settings(timeout, retries, affinity, worker)
@@ -237,13 +239,13 @@ class WorkerPool(Generic[ArgT, ResultT]):
         task.attempts = task.dispatches = 0
         task.slot = -1 if settings.slot is None else settings.slot
         if self._options.inherent_cost is not None:
-            task.inherent = float(self._options.inherent_cost(task))
-        if engine.announce_tasks:
-            engine.announcer.emit("task-added", task)
+            task.inherent = engine.inherent_cost(task)
         if main_thread:
             self._run_here(engine, task)
         else:
             engine.add(task)
+        if engine.announce_tasks:
+            engine.announcer.emit("task-added", task)
         return task
 
     def map(
@@ -439,7 +441,13 @@ class WorkerPool(Generic[ArgT, ResultT]):
                 f"the pool {self.name!r} belongs to another event loop: one pool serves one "
                 "asyncio.run(); make it inside"
             )
-        engine = Engine(self._target, self._options, loop, self._messages, self._events)
+        try:
+            engine = Engine(self._target, self._options, loop, self._messages, self._events)
+        except OSError as error:
+            raise WorkerStartError(
+                f"the pool {self.name!r} of up to {self._options.max_workers} workers could not be "
+                f"set up: {error}. It needs about eight open files per worker; see 'ulimit -n'."
+            ) from error
         self._engine = engine
         _engines.add(engine)
         self._tell_listening()

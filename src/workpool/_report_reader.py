@@ -7,7 +7,7 @@ import pickle
 from typing import TYPE_CHECKING, Any
 
 from workpool import _frames as frames
-from workpool._serialization import UNPICKLING_ERRORS, unpack_error, unreadable
+from workpool._serialization import FOREIGN_ERRORS, unpack_error, unreadable
 from workpool._system.memory import read_parcel
 from workpool.errors import EntrypointError, WorkerStartError
 
@@ -95,7 +95,7 @@ class ReportReader:
     def _on_message(self, worker: WorkerProcess, body: bytes) -> None:
         try:
             kind, content = self._revival.loads(body)
-        except UNPICKLING_ERRORS as error:
+        except FOREIGN_ERRORS as error:
             self._announcer.report_exception(
                 "a message of a worker cannot be read", unreadable("message", "pool", error)
             )

@@ -30,8 +30,8 @@ MAIN_MODULE = b"__main__"
 """A pickle with this in it may name something that the other process does not have."""
 
 
-UNPICKLING_ERRORS = (Exception, SystemExit)
-"""What a class of somebody's may raise while it is unpickled, and must not end the program."""
+FOREIGN_ERRORS = (Exception, SystemExit)
+"""What somebody's class may raise while it is pickled, unpickled or shown; it must not end us."""
 
 
 class Serializer:
@@ -56,7 +56,7 @@ class Serializer:
             data = pickle.dumps(value, 5, buffer_callback=self._keep)
             if MAIN_MODULE not in data:
                 return data
-        except Exception:  # noqa: BLE001 - whatever it was, cloudpickle gets its try
+        except FOREIGN_ERRORS:  # whatever it was, cloudpickle gets its try
             pass
         self.buffers = []
         return _by_value(value, self._keep, self.side, subject)
@@ -77,18 +77,17 @@ def dumps(value: object, *, side: str, subject: str) -> bytes:
         data = pickle.dumps(value, 5)
         if MAIN_MODULE not in data:
             return data
-    except Exception:  # noqa: BLE001 - whatever it was, cloudpickle gets its try
+    except FOREIGN_ERRORS:  # whatever it was, cloudpickle gets its try
         pass
     return _by_value(value, None, side, subject)
 
 
 def _by_value(value: object, keep_in_band: Any, side: str, subject: str) -> bytes:
     try:
-        import cloudpickle
+        from workpool._pickling_by_value import dumps_by_value
 
-        data: bytes = cloudpickle.dumps(value, 5, buffer_callback=keep_in_band)
-        return data
-    except Exception as error:
+        return dumps_by_value(value, keep_in_band)
+    except FOREIGN_ERRORS as error:
         raise SerializationError(
             f"the {subject} {brief(value)} cannot be pickled in the {side}: "
             f"{type(error).__name__}: {error}. Pass plain data instead, or what it can be "
@@ -102,7 +101,7 @@ def loads(data: Any, buffers: Any = (), *, side: str, subject: str) -> Any:
     """Unpickle; raise `SerializationError` naming the side if that fails."""
     try:
         return pickle.loads(data, buffers=buffers)
-    except UNPICKLING_ERRORS as error:
+    except FOREIGN_ERRORS as error:
         raise unreadable(subject, side, error) from error
 
 
@@ -121,7 +120,7 @@ def brief(value: object, limit: int = 120) -> str:
     """Return a short description of any object, whatever its `repr` does."""
     try:
         text = repr(value)
-    except Exception as error:  # noqa: BLE001 - the object is not ours
+    except FOREIGN_ERRORS as error:
         text = f"<{type(value).__qualname__} whose repr raises {type(error).__name__}>"
     return text if len(text) <= limit else f"{text[: limit - 3]}..."
 
@@ -175,7 +174,7 @@ def _revive(
             if isinstance(error, BaseException):
                 return error
             reason = f"was unpickled as a {type(error).__name__}"
-        except UNPICKLING_ERRORS as failure:
+        except FOREIGN_ERRORS as failure:
             reason = f"cannot be unpickled in the {side} ({type(failure).__name__}: {failure})"
     return SerializationError(
         f"the task raised {type_name}: {message} (the exception itself {reason})",
@@ -193,5 +192,5 @@ def _type_name(error: BaseException) -> str:
 def _message(error: BaseException) -> str:
     try:
         return str(error)
-    except Exception:  # noqa: BLE001 - the exception is not ours
+    except FOREIGN_ERRORS:
         return "<no message: its __str__ raises>"

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy
 import pytest
 
 from tests import children
@@ -96,8 +97,7 @@ async def test_medium_arguments_fill_the_arena() -> None:
 
 async def test_large_arrays_are_private_and_writable() -> None:
     """An 8 MB array arrives as one that can be written, and the sender's stays as it was."""
-    numpy = pytest.importorskip("numpy")
-    array = numpy.arange(1_000_000, dtype="int64")
+    array: Any = numpy.arange(1_000_000, dtype="int64")
 
     def increment(given: Any) -> Any:
         assert given.flags.writeable

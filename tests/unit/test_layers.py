@@ -26,6 +26,7 @@ LAYERS = {
         "workpool._options",
         "workpool._quick",
         "workpool._scheduler",
+        "workpool._pickling_by_value",
         "workpool._serialization",
         "workpool._target",
         "workpool._work_queue",

@@ -40,6 +40,8 @@ class Liveness:
         fcntl.fcntl(descriptor, fcntl.F_SETOWN, os.getpid())
         fcntl.fcntl(descriptor, _F_SETSIG, signal.SIGKILL)
         self.guarded = False
+        self.forked = False
+        """Whether this is no worker any more but a child that a task has forked off one."""
         self._relaxed = fcntl.fcntl(descriptor, fcntl.F_GETFL) & ~os.O_ASYNC
         self._guarded = self._relaxed | os.O_ASYNC
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from collections.abc import Hashable, Sequence
 from contextvars import ContextVar
@@ -135,9 +136,14 @@ class _AsyncLoop:
                 await self._run_pre_task(attempt, argument)
             start = time.perf_counter()
             value = await self._call(argument)
+            if worker.liveness.forked:
+                os._exit(0)  # a child that the task forked ends with its function
             cost = time.perf_counter() - start
             report = worker.pack_result(value)
         except BaseException as error:  # noqa: BLE001 - everything belongs to the task
+            if worker.liveness.forked:
+                code = getattr(error, "code", 1)
+                os._exit(code if isinstance(code, int) else 1)
             cost = time.perf_counter() - start
             report = worker.pack_error(error)
         if len(self._running) == 1:

@@ -36,13 +36,18 @@ def main(mail_descriptor: int) -> None:
         return  # the parent ended before it could say anything
     reporter = Reporter(config.report, mailbox)
     liveness = Liveness(config.liveness)
-    _keep_to_ourselves(config, mail_descriptor)
+    _keep_to_ourselves(config, mail_descriptor, liveness)
     try:
         liveness.guard()
         _set_up_streams()
         _run(config, mailbox, reporter, liveness)
     except ParentGone:
         pass
+    except Exception:  # noqa: BLE001 - a fault of this package, or a task that broke its worker
+        import traceback
+
+        traceback.print_exc()
+        os._exit(1)  # whatever threads the tasks have left must not keep this process
     finally:
         mailbox.detach()  # the end of the process closes it
 
@@ -122,7 +127,7 @@ def _receive_config(mailbox: socket.socket) -> WorkerConfig | None:
     return pickle.loads(data) if data else None
 
 
-def _keep_to_ourselves(config: WorkerConfig, mail_descriptor: int) -> None:
+def _keep_to_ourselves(config: WorkerConfig, mail_descriptor: int, liveness: Liveness) -> None:
     """Let no program or forked child of a task hold the pool's descriptors.
 
     One that did would keep a dead pool's queues, and our own liveness, alive.
@@ -146,6 +151,7 @@ def _keep_to_ourselves(config: WorkerConfig, mail_descriptor: int) -> None:
             except OSError:
                 pass  # the task's own code had closed it
         replace_mapped_files()
+        liveness.forked = True
 
     os.register_at_fork(after_in_child=close_in_child)
 

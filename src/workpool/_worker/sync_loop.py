@@ -121,6 +121,8 @@ class _SyncLoop:
                 if self._pre_task is not None:
                     start = self._run_pre_task(attempt, argument)
                 value = self._call(argument)
+                if worker.liveness.forked:
+                    raise SystemExit(0)  # a child that the task forked ends with its function
                 if value.__class__ is CoroutineType:
                     value = worker.caller.finish(value)
             finally:
@@ -129,7 +131,9 @@ class _SyncLoop:
             outcome = worker.pack_result(value)
         except _Skipped:
             cost, outcome = 0.0, (frames.SKIPPED, b"", ())
-        except BaseException as error:  # noqa: BLE001 - everything belongs to the task
+        except BaseException as error:
+            if worker.liveness.forked:
+                raise
             cost = (_clock() - start) / 1e9
             outcome = worker.pack_error(error)
         self._current = None

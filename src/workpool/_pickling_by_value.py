@@ -1,0 +1,35 @@
+"""Pickling by value: what `__main__`, a notebook or a closure defines. Needs cloudpickle."""
+
+from __future__ import annotations
+
+import functools
+import io
+from collections.abc import Callable
+from typing import Any
+
+import cloudpickle
+
+_CacheWrapper = type(functools.lru_cache(lambda: None))
+
+
+# cloudpickle has no types.
+class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
+    """Knows what cloudpickle (3.1) takes to be importable although it is not."""
+
+    def reducer_override(self, obj: Any) -> Any:
+        if isinstance(obj, _CacheWrapper) and obj.__module__ == "__main__":
+            return _cached, (obj.__wrapped__, obj.cache_parameters())
+        return super().reducer_override(obj)
+
+
+def dumps_by_value(value: object, keep_in_band: Callable[..., bool] | None = None) -> bytes:
+    """Pickle `value`, by value where its definition cannot be imported."""
+    with io.BytesIO() as file:
+        _Pickler(file, protocol=5, buffer_callback=keep_in_band).dump(value)
+        return file.getvalue()
+
+
+def _cached(function: Callable[..., Any], parameters: dict[str, Any]) -> Callable[..., Any]:
+    """Wrap a function in a cache of its own, as `functools.lru_cache` had done in the parent."""
+    wrapper: Callable[..., Any] = functools.lru_cache(**parameters)(function)
+    return wrapper
