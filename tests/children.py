@@ -158,7 +158,7 @@ async def readable(descriptor: int) -> None:
 # For the tests
 
 
-def once(pool: WorkerPool[Any, Any], event: str) -> asyncio.Future[tuple[Any, ...]]:
+def once(pool: WorkerPool[Any, Any], event: Any) -> asyncio.Future[tuple[Any, ...]]:
     """Return a future of the arguments with which an event happens next."""
     import asyncio
 
@@ -1025,3 +1025,26 @@ def close_standard_streams() -> None:
     sys.stdout.close()
     sys.stderr.close()
     sys.stdin.close()
+
+
+def fork_and_return() -> int:
+    """Fork; the child returns as the task does, the parent returns the child's exit code."""
+    pid = os.fork()
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) if pid else 0
+
+
+def fork_and_exit(code: int) -> int:
+    """Fork; the child exits, the parent returns its exit code."""
+    pid = os.fork()
+    if not pid:
+        sys.exit(code)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+def close_descriptors_with_a_thread_running() -> None:
+    """Close all that the worker holds, with a thread that would keep an interpreter from ending."""
+    import threading
+
+    threading.Thread(target=threading.Event().wait).start()
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # the traceback that follows is not for the test
+    os.closerange(3, 500)

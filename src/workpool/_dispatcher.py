@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 
 _SPARE_CHUNKS = 64  # 4 MiB of address space; a chunk is touched only when it is needed
 
+_MOST_LOCKERS = 16
+"""Enough: a parcel is in its locker only until a worker takes its task, and two descriptors each."""
+
 
 class NoRoom(Exception):
     """The arena or the lockers are full; a task that ends makes room."""
@@ -66,7 +69,7 @@ class Dispatcher:
             for _ in range(slots):
                 self.queues.append(TokenQueue())
                 undo.callback(self.queues[-1].close)
-            for _ in range(slots + 2):
+            for _ in range(min(slots + 2, _MOST_LOCKERS)):
                 self.lockers.append(Locker())
                 undo.callback(self.lockers[-1].close)
             undo.pop_all()
@@ -78,6 +81,9 @@ class Dispatcher:
         self._serializer = Serializer("pool")
         self.on_timed: Callable[[float], None] = lambda timeout: None
         """Told the timeout of every dispatched task that has one."""
+        self.on_no_room: Callable[[], None] = lambda: None
+        """Told when tasks had to stay behind although workers may be free for them."""
+        self._too_large: Task[Any] | None = None
 
     def flush(self) -> None:
         """Send what the scheduler wants sent now. Never blocks."""
@@ -95,13 +101,14 @@ class Dispatcher:
                 token = self._token(task)
             except NoRoom:
                 unsent = tasks[index:]
+                self.on_no_room()
                 break
             except (SerializationError, OSError) as error:
                 self._scheduler.finished(task)
                 self._fail(task, error)
                 continue
             if task._settings.pinned:
-                self.post(slot, MAIL_TASK + token)
+                self.post_work(slot, MAIL_TASK + token)
             else:
                 tokens.append(token)
                 sent.append(task)
@@ -145,6 +152,19 @@ class Dispatcher:
             worker.post(data, descriptor)
         elif descriptor is not None:
             os.close(descriptor)
+
+    def post_work(self, slot: int, data: bytes, descriptor: int | None = None) -> None:
+        """Send mail that its worker may do before, and instead of, what lies in its queue.
+
+        So others are woken for that, also for the one task that the worker was counted on for.
+        """
+        self.post(slot, data, descriptor)
+        worker = self._workers[slot]
+        if worker is not None:
+            worker.fed_from = self.page.words[self.page.field(slot, IDLE)]
+            waiting = self.queues[slot].waiting()
+            if waiting:
+                self.wake(waiting, but=slot)
 
     def count_mail(self, slot: int) -> None:
         """Tell a busy worker that mail is there; to be called after it was sent."""
@@ -212,6 +232,9 @@ class Dispatcher:
 
     def _token(self, task: Task[Any]) -> bytes:
         """Pack a task: its record goes into the arena, its token is returned."""
+        if task is self._too_large:
+            self._free_locker()  # raises NoRoom before the argument is pickled again for nothing
+            self._too_large = None
         if task.key is None and task.meta is None:
             flags = 0
             data = self._serializer.dumps(task.argument, "argument")
@@ -245,7 +268,9 @@ class Dispatcher:
         return TOKEN.pack(attempt, offset, length)
 
     def _parcel_token(self, task: Task[Any], flags: int, data: bytes) -> bytes:
+        self._too_large = task
         number = self._free_locker()
+        self._too_large = None
         offset = self.arena.write(flags, number.to_bytes(4, "little"))
         if offset < 0:
             raise NoRoom

@@ -11,7 +11,6 @@ import copy
 import logging
 import time
 from collections.abc import Callable
-from functools import partial
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
@@ -46,6 +45,9 @@ workers have work while a long loop adds tasks."""
 _RESTART_PAUSE = 10.0
 """Seconds a pool that has workers does not try to start more after one could not be started."""
 
+_NO_ROOM_PAUSE = 0.002
+"""Seconds until parcels are tried again for which there was no locker: they are soon fetched."""
+
 
 class Engine:
     """Everything of a pool but its public face."""
@@ -69,8 +71,10 @@ class Engine:
         self._closed_waiters: list[asyncio.Future[None]] = []
         self._flush_due = False
         self._no_start_before = 0.0
-        self.on_stopping: Callable[[], None] = lambda: None
-        """Called once, when the last task is done and the workers are about to be stopped."""
+        self.on_stopping: Callable[[], asyncio.Future[None] | None] = lambda: None
+        """Called once, when the last task is done and the workers are about to be stopped; the close
+        waits for what it returns."""
+        self._stopping: asyncio.Future[None] | None = None
         slots = options.max_workers
         workers: list[WorkerProcess | None] = [None] * slots
         self.costs = CostModel()
@@ -97,6 +101,7 @@ class Engine:
         self._report_reader = ReportReader(
             self.outcomes, self.fleet, self.announcer, revival, self._on_async
         )
+        self.dispatcher.on_no_room = self._flush_later
         self.dispatcher.on_timed = self.interrupts.watch
         self.outcomes.dispatcher = self.dispatcher
         self.outcomes.interrupts = self.interrupts
@@ -158,6 +163,7 @@ class Engine:
         return PoolStatistics(
             waiting=max(0, outcomes.pending - dispatched),
             dispatched=dispatched,
+            running=self.interrupts.running(),
             completed=outcomes.completed,
             failed=outcomes.failed,
             cancelled=outcomes.cancelled,
@@ -212,7 +218,8 @@ class Engine:
         if not self.loop.is_closed():
             for task in pending:
                 self.outcomes.fail(
-                    task, PoolClosed(f"the pool {self.options.name!r} was killed before this task")
+                    task,
+                    PoolClosed(f"the pool {self.options.name!r} was killed before this task ended"),
                 )
             self._release(self._closed_waiters)
 
@@ -235,11 +242,12 @@ class Engine:
     def worker_launched(self, worker: WorkerProcess) -> None:
         """Open a slot to tasks: they wait in its queue while its worker starts."""
         self.scheduler.slots[worker.slot].open = True
-        self._emit_soon("worker-launched", worker.handle)
+        self.announcer.emit("worker-launched", worker.handle)
 
     def worker_leaving(self, worker: WorkerProcess) -> None:
-        """Send nothing more to the queue of a worker that is about to end."""
+        """Send nothing more to the queue of a worker that is about to end; others empty it."""
         self.scheduler.slots[worker.slot].open = False
+        self.dispatcher.wake(self.dispatcher.tokens_waiting(worker.slot), but=worker.slot)
 
     def worker_exited(self, worker: WorkerProcess, status: ExitStatus) -> bool:
         """Account for a worker's tasks, tell, and replace it if it crashed or is needed.
@@ -248,29 +256,38 @@ class Engine:
         """
         slot = worker.slot
         if self.state == CLOSED:
-            self._emit_soon(
+            self.announcer.emit(
                 "worker-exited", worker.handle, _exit_reason(worker, status, graceful=False)
             )
             return False
         self.scheduler.slots[slot].open = False
-        lost = self.outcomes.crashed(worker, self.dispatcher.page.held(slot), status)
+        held = self.dispatcher.page.held(slot)
         self.dispatcher.page.clear(slot)
+        lost = self.outcomes.crashed(worker, held, status)
         graceful = worker.was_retiring and not lost
-        self._emit_soon("worker-exited", worker.handle, _exit_reason(worker, status, graceful))
-        if self.state == CLOSING and not self.outcomes.pending:
-            if not self.fleet.present():
-                self._finish_close()
+        self.announcer.emit("worker-exited", worker.handle, _exit_reason(worker, status, graceful))
+        if self.state != OPEN and not self.outcomes.pending:
+            self._finish_close()
             return False
         if worker.never_ready:
             return True
-        crashed_for_nothing = not (worker.tasks_completed or lost or self.outcomes.pending)
-        if self.scheduler.slots[slot].pinned or not (graceful or crashed_for_nothing):
-            self.fleet.restarts += 1
-            self.fleet.start(slot)
-        self._grow()
+        self._replace(worker, needed=not graceful and bool(lost or worker.tasks_completed))
         self.dispatcher.flush()
         self.dispatcher.wake(self.dispatcher.tokens_waiting())
         return False
+
+    def _replace(self, worker: WorkerProcess, *, needed: bool) -> None:
+        """Start a worker in the place of one that has ended, if there is reason to."""
+        slot = worker.slot
+        if needed or self.outcomes.pending or self.scheduler.slots[slot].pinned:
+            needed = needed or not worker.was_retiring or bool(self.scheduler.slots[slot].pinned)
+        elif not worker.was_retiring:
+            # It died without having done anything, and nobody waits for it: not at once again.
+            self._no_start_before = self.loop.time() + _RESTART_PAUSE
+        if needed:
+            self.fleet.restarts += 1
+            self.fleet.start(slot)
+        self._grow()
 
     def cannot_start(self, slot: int, error: BaseException) -> None:
         """Give up on a slot for now; without any worker, fail what waits."""
@@ -291,7 +308,7 @@ class Engine:
             failure = copy.copy(error)
             failure.__cause__ = error.__cause__
             self.outcomes.fail(task, failure)
-        if self.state == CLOSING and not self.outcomes.pending and not self.fleet.present():
+        if self.state == CLOSING and not self.outcomes.pending:
             self._finish_close()
 
     def read_reports(self, worker: WorkerProcess, *, to_end: bool = False) -> None:
@@ -310,11 +327,6 @@ class Engine:
 
     # Inside
 
-    def _emit_soon(self, event: str, *details: Any) -> None:
-        """Tell listeners when what is going on is done: they may do anything, also kill the pool."""
-        if not self.loop.is_closed():
-            self.loop.call_soon(partial(self.announcer.emit, event, *details))
-
     def _take_pending(self) -> list[Task[Any]]:
         dispatched = list(self.ledger.dispatched.values())
         return [*self.scheduler.take_waiting(), *dispatched, *self.tasks_here]
@@ -326,6 +338,8 @@ class Engine:
         if self.fleet.workers[slot] is None and not self.fleet.start(slot):
             self.outcomes.fail(task, WorkerStartError(f"worker {slot} could not be started"))
             return
+        if task.movable or not task.pinned:
+            self._grow()
         if task.pinned:
             self.dispatcher.flush()
         else:
@@ -337,7 +351,8 @@ class Engine:
         wanted = self.outcomes.pending > live * self.options.tasks_per_worker
         if not wanted and live >= self.options.min_workers:
             return False
-        return not self.fleet.any_ready or self.loop.time() >= self._no_start_before
+        in_need = wanted and not self.fleet.any_ready
+        return in_need or self.loop.time() >= self._no_start_before
 
     def _grow(self) -> None:
         while self.fleet.live < self.options.max_workers and self._may_grow():
@@ -349,6 +364,9 @@ class Engine:
         self._flush_due = False
         if self.state != CLOSED:
             self.dispatcher.flush()
+
+    def _flush_later(self) -> None:
+        self.loop.call_later(_NO_ROOM_PAUSE, self._flush)
 
     def _estimate(self, task: Task[Any]) -> float:
         return self.costs.estimate(task.key, task.inherent)
@@ -398,13 +416,16 @@ class Engine:
         self._release(self._idle_waiters)
 
     def _stop_workers(self) -> None:
-        self.on_stopping()
+        self._stopping = self.on_stopping()
+        if self._stopping is not None:
+            self._stopping.add_done_callback(lambda _: self._finish_close())
         self.fleet.stop_all()
-        if not self.fleet.present():
-            self._finish_close()
+        self._finish_close()
 
     def _finish_close(self) -> None:
-        if self.state != CLOSED:
+        """End the close if nothing is left to wait for."""
+        stopping = self._stopping is not None and not self._stopping.done()
+        if self.state == CLOSING and not stopping and not self.fleet.present():
             self.state = CLOSED
             self.ledger.dispatched.clear()  # of cancelled tasks, whose workers have ended
             self.dispatcher.close()

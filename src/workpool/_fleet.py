@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import signal
 import sys
 import threading
@@ -43,6 +44,8 @@ MOST_STARTS = 5
 
 EXIT_GRACE = 10.0
 """Seconds a worker that was asked to stop has for its exit hook before it is killed."""
+
+_LIMITS = (errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ENOMEM)
 
 
 class Owner(Protocol):
@@ -91,7 +94,7 @@ class Fleet:
         self.live += 1
         self._loop.add_reader(worker.report, self._owner.read_reports, worker)
         self._loop.add_reader(worker.process.descriptor, self._on_exit, worker)
-        worker.start_timer = self._loop.call_later(START_TIMEOUT, self._check_started, worker)
+        worker.timer = self._loop.call_later(START_TIMEOUT, self._check_started, worker)
         self._owner.worker_launched(worker)
         return True
 
@@ -100,7 +103,8 @@ class Fleet:
         worker.is_async = is_async
         if worker.state == STARTING:
             worker.state = READY
-        worker.start_timer.cancel()
+        worker.got_ready = True
+        worker.timer.cancel()
         self._failed_starts[worker.slot] = 0
 
     def empty_slot(self) -> int | None:
@@ -131,17 +135,29 @@ class Fleet:
             self.live -= 1
             self._owner.worker_leaving(worker)
 
-    def kill(self, worker: WorkerProcess) -> None:
+    def exiting(self, worker: WorkerProcess) -> None:
+        """Note that a worker is running its exit hook; it has a limited time for that."""
+        self.leaving(worker)
+        worker.timer.cancel()
+        worker.timer = self._loop.call_later(
+            EXIT_GRACE, self.kill, worker, f"it had not ended after {EXIT_GRACE:g} seconds"
+        )
+
+    def kill(self, worker: WorkerProcess, reason: str = "it was told to") -> None:
         """End a worker with SIGKILL."""
         if worker.state != EXITED:
             worker.exit_reason = worker.exit_reason or "killed"
+            worker.killed_for = worker.killed_for or reason
             worker.process.send_signal(signal.SIGKILL)
 
     def stop_all(self) -> None:
         """Ask every worker to end gracefully; those that have not after a grace are killed."""
         for worker in self.present():
             self.retire(worker)
-            self._loop.call_later(EXIT_GRACE, self.kill, worker)
+            worker.timer.cancel()
+            worker.timer = self._loop.call_later(
+                EXIT_GRACE, self.kill, worker, f"it had not ended after {EXIT_GRACE:g} seconds"
+            )
 
     def kill_all(self) -> None:
         """End and reap every worker, without an event loop."""
@@ -214,9 +230,9 @@ class Fleet:
         if worker.state == EXITED or self.workers[worker.slot] is not worker:
             return
         if len(data) <= INLINE_BYTES:
-            self.dispatcher.post(worker.slot, data)
+            self.dispatcher.post_work(worker.slot, data)
         else:
-            self.dispatcher.post(worker.slot, MAIL_MESSAGE, write_parcel(data[1:], []))
+            self.dispatcher.post_work(worker.slot, MAIL_MESSAGE, write_parcel(data[1:], []))
 
     # Inside
 
@@ -228,8 +244,8 @@ class Fleet:
         self._owner.read_reports(worker, to_end=True)  # what was reported counts
         for reader in worker.output_readers:
             reader.finish()
-        worker.never_ready = worker.state == STARTING
         worker.was_retiring = worker.state == RETIRING
+        worker.never_ready = not worker.got_ready and not worker.was_retiring
         self._gone(worker)
         try_again = self._owner.worker_exited(worker, status)
         if try_again:
@@ -239,7 +255,7 @@ class Fleet:
         if worker.state in (STARTING, READY):
             self.live -= 1
         worker.state = EXITED
-        worker.start_timer.cancel()
+        worker.timer.cancel()
         self.workers[worker.slot] = None
         worker.close()
         worker.process.close()
@@ -264,7 +280,7 @@ class Fleet:
         )
 
     def _check_started(self, worker: WorkerProcess) -> None:
-        if worker.state == STARTING:
+        if worker.state != EXITED and not worker.got_ready:
             worker.start_error = WorkerStartError(
                 f"worker {worker.slot} was not ready after {START_TIMEOUT:g} seconds: the "
                 "entrypoint's import or its on_worker_start hangs"
@@ -274,10 +290,12 @@ class Fleet:
     def _start_error(self, error: Exception) -> BaseException:
         if not isinstance(error, OSError):
             return error
-        wrapped = WorkerStartError(
-            f"a worker process could not be started: {error}. Probably the limit on processes, "
-            "open files or memory has been reached."
+        likely = (
+            " Probably the limit on processes, open files or memory has been reached."
+            if error.errno in _LIMITS
+            else ""
         )
+        wrapped = WorkerStartError(f"a worker process could not be started: {error}.{likely}")
         wrapped.__cause__ = error
         return wrapped
 

@@ -20,6 +20,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
+from workpool._frames import task_of_attempt
 from workpool._system.mail import has_unread
 from workpool._system.status_page import CONDEMNED, INTERRUPT
 
@@ -82,6 +83,10 @@ class Interrupts:
                 return worker, begun
         return None
 
+    def running(self) -> int:
+        """Return how many attempts have been begun and not reported."""
+        return sum(1 for _ in self._begun())
+
     def watch(self, timeout: float) -> None:
         """See to it that a task with this timeout, dispatched now, is ended when its time is up."""
         self._look_again(timeout)
@@ -121,7 +126,7 @@ class Interrupts:
 
     def _execute(self, worker: WorkerProcess, attempt: int) -> None:
         if self._still_running(worker, attempt):
-            self._fleet.kill(worker)
+            self._fleet.kill(worker, _not_ended(attempt))
         elif worker in self._fleet.workers:
             page = self._dispatcher.page
             page.words[page.field(worker.slot, CONDEMNED)] = 0
@@ -140,7 +145,7 @@ class Interrupts:
             if where is worker and other not in self._interrupted
         ]
         if not others or has_unread(worker.mail):
-            self._fleet.kill(worker)
+            self._fleet.kill(worker, _not_ended(attempt))
         else:
             self._end_async_later(worker, attempt)
 
@@ -182,3 +187,10 @@ class Interrupts:
         ]
         if waiting:
             self._look_again(min(waiting))
+
+
+def _not_ended(attempt: int) -> str:
+    return (
+        f"task {task_of_attempt(attempt)} had been interrupted and did not end within "
+        f"{CANCEL_GRACE:g} seconds"
+    )

@@ -58,6 +58,7 @@ class Launcher:
             slot=slot,
             # Where '' is the current directory, as it is for an interactive interpreter.
             sys_path=[entry or str(Path.cwd()) for entry in map(str, sys.path)],
+            argv=list(sys.argv),
             target=self._target_bytes,
             concurrency=options.worker_concurrency,
             arena=dispatcher.arena.descriptor,

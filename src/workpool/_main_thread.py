@@ -11,6 +11,7 @@ from functools import partial
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
+from workpool._fleet import EXIT_GRACE
 from workpool._messages import Listeners
 from workpool._worker.client import TaskInfo
 from workpool._worker.hooks import with_client
@@ -85,15 +86,24 @@ class MainThread:
         self._entry = entry
         return entry
 
-    def _exit(self) -> None:
-        if self._entry is not None and self._entry.on_worker_exit is not None:
-            self._engine.announcer.call(self._entry.on_worker_exit, self._client)
+    def _exit(self) -> asyncio.Future[None] | None:
+        """Run the exit hook here, if the start hook was; it has the time a worker has for it."""
+        if self._entry is None or self._entry.on_worker_exit is None:
+            return None
+        return asyncio.ensure_future(self._run_exit_hook(self._entry.on_worker_exit))
+
+    async def _run_exit_hook(self, hook: Callable[..., Any]) -> None:
+        try:
+            async with asyncio.timeout(EXIT_GRACE):
+                await _finished(hook(self._client))
+        except Exception as error:  # noqa: BLE001 - the user's hook
+            self._engine.announcer.report_exception("on_worker_exit raised", error)
 
 
 class MainThreadClient:
     """The `WorkerClient` of tasks that run in the pool's own process.
 
-    Its messages go to the pool's listeners at once; no message is ever addressed to it.
+    Its messages go to the pool's listeners; those that answer them, through their origin, come here.
     """
 
     worker_id = MAIN_THREAD_ID
@@ -101,8 +111,8 @@ class MainThreadClient:
     def __init__(self, engine: Engine) -> None:
         self.state = SimpleNamespace()
         self._engine = engine
-        self._listeners = Listeners()
-        self._origin = MainThreadHandle()
+        self.listeners = Listeners()
+        self._origin = MainThreadHandle(self, engine)
 
     @property
     def task(self) -> TaskInfo | None:
@@ -114,15 +124,15 @@ class MainThreadClient:
         self._engine.announcer.deliver(type, content, self._origin)
 
     def on_message(self, type: str, handler: Callable[..., Any]) -> None:  # noqa: A002
-        """Register a handler, as in a worker; no messages come."""
-        self._listeners.add(type, handler)
+        """Register a handler, as in a worker."""
+        self.listeners.add(type, handler)
 
     def remove_message_listener(self, type: str, handler: Callable[..., Any]) -> None:  # noqa: A002
         """Take a handler back."""
-        self._listeners.remove(type, handler)
+        self.listeners.remove(type, handler)
 
     def poll_messages(self) -> None:
-        """Do nothing: no messages come."""
+        """Do nothing: messages are handled when they are sent."""
 
 
 class MainThreadHandle:
@@ -130,6 +140,18 @@ class MainThreadHandle:
 
     id = MAIN_THREAD_ID
     state = "busy"
+    tasks_completed = 0
+    tasks_stolen = 0
+    load = 0.0
+
+    def __init__(self, client: MainThreadClient, engine: Engine) -> None:
+        self._client = client
+        self._engine = engine
+
+    def post_message(self, type: str, content: Any = None) -> None:  # noqa: A002
+        """Hand a message to the handlers registered with the client of these tasks."""
+        for handler in self._client.listeners.of(type):
+            self._engine.announcer.call(handler, content, self._client)
 
     @property
     def pid(self) -> int:

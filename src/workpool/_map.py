@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
 from contextlib import suppress
@@ -11,6 +12,9 @@ from typing import Any, TypeVar
 ArgT = TypeVar("ArgT")
 ResultT = TypeVar("ResultT")
 
+_LONGEST_TURN = 0.001
+"""Seconds a source may be read for before the event loop has a turn."""
+
 Source = Iterable[ArgT] | AsyncIterable[ArgT]
 
 
@@ -18,11 +22,11 @@ async def map_ordered(
     source: Source[ArgT], buffer: int, add: Callable[[ArgT], asyncio.Future[ResultT]]
 ) -> AsyncIterator[ResultT]:
     """Yield the results in the order of the source."""
-    feed = _Feed(source, buffer, add)
+    feed = _Feed(source, buffer, add, ordered=True)
     try:
-        while (future := await feed.next_added()) is not None:
+        while (future := await feed.next()) is not None:
             result = await future
-            feed.remove(future)
+            feed.make_room()
             yield result
     finally:
         await feed.stop()
@@ -32,42 +36,50 @@ async def map_as_completed(
     source: Source[ArgT], buffer: int, add: Callable[[ArgT], asyncio.Future[ResultT]]
 ) -> AsyncIterator[ResultT]:
     """Yield the results as they come."""
-    feed = _Feed(source, buffer, add)
+    feed = _Feed(source, buffer, add, ordered=False)
     try:
-        while (future := await feed.next_done()) is not None:
-            feed.remove(future)
+        while (future := await feed.next()) is not None:
+            feed.make_room()
             yield future.result()
     finally:
         await feed.stop()
 
 
 class _Feed:
-    """Turns a source into tasks, no more than `buffer` of them between source and consumer."""
+    """Turns a source into tasks, no more than `buffer` of them between source and consumer.
+
+    The consumer gets them in the order of the source if `ordered`, else in that of their ends.
+    """
 
     def __init__(
-        self, source: Source[Any], buffer: int, add: Callable[[Any], asyncio.Future[Any]]
+        self,
+        source: Source[Any],
+        buffer: int,
+        add: Callable[[Any], asyncio.Future[Any]],
+        *,
+        ordered: bool,
     ) -> None:
         self._buffer = buffer
         self._add = add
-        self._added: deque[asyncio.Future[Any]] = deque()
-        self._done: deque[asyncio.Future[Any]] = deque()
+        self._ordered = ordered
+        self._next: deque[asyncio.Future[Any]] = deque()
         self._unfinished: set[asyncio.Future[Any]] = set()
         self._held = 0
+        self._turn_began = time.monotonic()
         self._changed = asyncio.Event()
         self._feeding = asyncio.ensure_future(self._feed(source))
 
-    async def next_added(self) -> asyncio.Future[Any] | None:
-        """Return the oldest task not yet returned, or None at the end of the source."""
-        await self._wait_for(self._added)
-        return self._added.popleft() if self._added else None
+    async def next(self) -> asyncio.Future[Any] | None:
+        """Return the task the consumer gets next, or None when there is none left."""
+        while not self._next:
+            if self._feeding.done() and not self._unfinished:
+                self._feeding.result()  # an error of the source itself
+                return None
+            await self._change()
+        return self._next.popleft()
 
-    async def next_done(self) -> asyncio.Future[Any] | None:
-        """Return a task that has ended, or None when all have and the source is at its end."""
-        await self._wait_for(self._done)
-        return self._done.popleft() if self._done else None
-
-    def remove(self, future: asyncio.Future[Any]) -> None:
-        """Make room for another task."""
+    def make_room(self) -> None:
+        """Note that the consumer has taken a result."""
         self._held -= 1
         self._changed.set()
 
@@ -78,7 +90,7 @@ class _Feed:
             await self._feeding
         for future in self._unfinished:
             future.cancel()
-        for future in (*self._added, *self._done):
+        for future in self._next:
             if future.done() and not future.cancelled():
                 future.exception()  # nobody will look at it any more: not worth a warning
 
@@ -87,17 +99,30 @@ class _Feed:
             if isinstance(source, AsyncIterable):
                 async for argument in source:
                     await self._enter(argument)
+                    if self._turn_is_over():  # its own waits may never really wait
+                        await asyncio.sleep(0)
             else:
                 for argument in source:
                     await self._enter(argument)
+                    if self._turn_is_over():
+                        await asyncio.sleep(0)
         finally:
             self._changed.set()
+
+    def _turn_is_over(self) -> bool:
+        """Whether a source that takes its time must let the event loop go on."""
+        now = time.monotonic()
+        if now - self._turn_began < _LONGEST_TURN:
+            return False
+        self._turn_began = now
+        return True
 
     async def _enter(self, argument: Any) -> None:
         future = self._add(argument)
         self._held += 1
-        self._added.append(future)
         self._unfinished.add(future)
+        if self._ordered:
+            self._next.append(future)
         future.add_done_callback(self._on_done)
         self._changed.set()
         while self._held >= self._buffer:
@@ -105,16 +130,10 @@ class _Feed:
 
     def _on_done(self, future: asyncio.Future[Any]) -> None:
         self._unfinished.discard(future)
-        self._done.append(future)
+        if not self._ordered:
+            self._next.append(future)
         self._changed.set()
 
     async def _change(self) -> None:
         self._changed.clear()
         await self._changed.wait()
-
-    async def _wait_for(self, queue: deque[asyncio.Future[Any]]) -> None:
-        while not queue:
-            if self._feeding.done() and not (self._unfinished and queue is self._done):
-                self._feeding.result()  # an error of the source itself
-                return
-            await self._change()

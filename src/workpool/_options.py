@@ -6,8 +6,9 @@ import os
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from inspect import iscoroutinefunction
 from numbers import Integral, Real
-from typing import Any
+from typing import Any, Literal
 
 from workpool._serialization import brief
 
@@ -17,12 +18,16 @@ DEFAULT_CONCURRENCY = 16
 """Tasks an async worker runs at a time unless told otherwise: enough to hide most waiting, few
 enough that one worker does not take what another could run now."""
 
-LIGHT, STRONG, FORCE = "light", "strong", "force"
+Affinity = Literal["light", "strong", "force"]
+LIGHT: Affinity = "light"
+STRONG: Affinity = "strong"
+FORCE: Affinity = "force"
 AFFINITIES = (LIGHT, STRONG, FORCE)
 
 MOST_NAME_CHARACTERS = 200
 
 OutputHandler = Callable[[Any, str, str], object]
+WorkerOutput = Literal["inherit", "forward"] | OutputHandler
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +59,7 @@ class PoolOptions:
     max_memory_per_worker: int | None
     idle_timeout: float | None
     env: Mapping[str, str]
-    worker_output: str | OutputHandler
+    worker_output: WorkerOutput
     name: str
 
 
@@ -79,7 +84,7 @@ def check_options(
     max_memory_per_worker: int | None,
     idle_timeout: float | None,
     env: Mapping[str, str] | None,
-    worker_output: str | OutputHandler,
+    worker_output: WorkerOutput,
     name: str | None,
 ) -> PoolOptions:
     """Check every option; `ValueError` or `TypeError` with one clear sentence for a wrong one."""
@@ -172,6 +177,8 @@ def _check_output(worker_output: object) -> None:
             "worker_output must be 'inherit', 'forward' or a function (worker, stream, line), "
             f"not {worker_output!r}"
         )
+    if iscoroutinefunction(worker_output):
+        raise TypeError("worker_output must be an ordinary function, not an async one")
 
 
 def _checked_env(env: Mapping[str, str] | None) -> dict[str, str]:

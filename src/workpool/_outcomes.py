@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from workpool import _frames as frames
 from workpool._serialization import FOREIGN_ERRORS, brief, unpack_error, unreadable
-from workpool._system.memory import read_parcel
 from workpool.errors import TaskTimeout
 
 if TYPE_CHECKING:
@@ -87,10 +86,10 @@ class Outcomes:
             except FOREIGN_ERRORS:
                 self._revive(task, body)
                 continue
-            task.set_result(value)
-            ended += 1
             if on_complete is not None:
-                on_complete(task, value, None)
+                on_complete(task, value, None)  # listeners come before who awaits the task
+            task._set_result(value)
+            ended += 1
         if self._timed_out:
             for _, attempt, _, _ in reports:
                 self._forget_interruption(attempt)
@@ -100,12 +99,17 @@ class Outcomes:
         self.completed += ended
         self._ended(ended)
 
-    def parcel(self, worker: WorkerProcess, report: frames.Report, descriptor: int) -> None:
+    def parcel(self, worker: WorkerProcess, report: frames.Report, data: Any, buffers: Any) -> None:
         """End the task of a result whose body is a parcel."""
-        data, buffers = read_parcel(descriptor)
         task = self._taken_back(worker, report)
         if task is not None and not task.done():
             self._revive(task, data, buffers)
+
+    def unreceived(self, worker: WorkerProcess, report: frames.Report, error: OSError) -> None:
+        """End the task of a result that could not be received; it has run, so not again unasked."""
+        task = self._taken_back(worker, report)
+        if task is not None:
+            self.fail(task, error)
 
     def error(self, worker: WorkerProcess, report: frames.Report) -> None:
         """End the task of an error report, or let it run again if it may."""
@@ -169,6 +173,7 @@ class Outcomes:
                 task_id=task.id,
                 attempts=task.attempts,
                 argument=brief(task.argument),
+                killed_for=worker.killed_for,
             )
             self.fail_or_retry(task, error)
         for task in not_begun:
@@ -189,10 +194,10 @@ class Outcomes:
         """End a pending task with an error."""
         if task.done():
             return
-        task.set_exception(error)
-        self.failed += 1
         if self.on_complete is not None:
             self.on_complete(task, None, error)
+        task._set_exception(error)
+        self.failed += 1
         self._ended(1)
 
     def task_cancelled(self, task: Task[Any]) -> None:
@@ -200,9 +205,7 @@ class Outcomes:
         self.cancelled += 1
         self.interrupts.interrupt(task)
         if self.on_complete is not None:
-            # Not from within cancel(): a listener that cancels further tasks would nest for ever.
-            error = asyncio.CancelledError()
-            task.get_loop().call_soon(self.on_complete, task, None, error)
+            self.on_complete(task, None, asyncio.CancelledError())
         self._ended(1)
 
     def timed_out(self, task: Task[Any], attempt: int) -> None:
@@ -214,10 +217,10 @@ class Outcomes:
 
     def succeed(self, task: Task[Any], value: Any) -> None:
         """End a pending task with its result."""
-        task.set_result(value)
-        self.completed += 1
         if self.on_complete is not None:
             self.on_complete(task, value, None)
+        task._set_result(value)
+        self.completed += 1
         self._ended(1)
 
     def _revive(self, task: Task[Any], data: Any, buffers: Any = ()) -> None:

@@ -19,7 +19,10 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
     def reducer_override(self, obj: Any) -> Any:
         if isinstance(obj, _CacheWrapper) and obj.__module__ == "__main__":
             return _cached, (obj.__wrapped__, obj.cache_parameters())
-        return super().reducer_override(obj)
+        reduced = super().reducer_override(obj)
+        if isinstance(obj, type) and reduced is not NotImplemented and "__slots__" in vars(obj):
+            _keep_slots(obj, reduced)
+        return reduced
 
 
 def dumps_by_value(value: object, keep_in_band: Callable[..., bool] | None = None) -> bytes:
@@ -27,6 +30,17 @@ def dumps_by_value(value: object, keep_in_band: Callable[..., bool] | None = Non
     with io.BytesIO() as file:
         _Pickler(file, protocol=5, buffer_callback=keep_in_band).dump(value)
         return file.getvalue()
+
+
+def _keep_slots(cls: type, reduced: tuple[Any, ...]) -> None:
+    """Have a class made with its slots.
+
+    cloudpickle sets `__slots__` on a class that is made already, when it has no effect any more: its
+    instances have a `__dict__` over there, and when they come back their state does not fit.
+    """
+    arguments = reduced[1]
+    if len(arguments) > 3 and isinstance(arguments[3], dict):
+        arguments[3]["__slots__"] = vars(cls)["__slots__"]
 
 
 def _cached(function: Callable[..., Any], parameters: dict[str, Any]) -> Callable[..., Any]:

@@ -16,7 +16,7 @@ from collections.abc import (
     Mapping,
 )
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Generic, Self, TypedDict, TypeVar, Unpack, overload
+from typing import TYPE_CHECKING, Any, Generic, Literal, Self, TypedDict, TypeVar, Unpack, overload
 
 from workpool._engine import CLOSED, OPEN, Engine
 from workpool._entrypoint import Entrypoint, EntrypointFunction, find_target
@@ -26,8 +26,9 @@ from workpool._messages import Listeners
 from workpool._options import (
     LIGHT,
     STRONG,
-    OutputHandler,
+    Affinity,
     TaskSettings,
+    WorkerOutput,
     check_affinity,
     check_count,
     check_options,
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
 ArgT = TypeVar("ArgT")
 ResultT = TypeVar("ResultT")
 
+Event = Literal["task-added", "task-complete", "worker-launched", "worker-exited"]
 EVENTS = ("task-added", "task-complete", "worker-launched", "worker-exited")
 
 MAP_BUFFER = 1024
@@ -71,7 +73,7 @@ class PoolKeywords(TypedDict, total=False):
     max_memory_per_worker: int | None
     idle_timeout: float | None
     env: Mapping[str, str] | None
-    worker_output: str | OutputHandler
+    worker_output: WorkerOutput
     name: str | None
 
 
@@ -158,7 +160,7 @@ class WorkerPool(Generic[ArgT, ResultT]):
         max_memory_per_worker: int | None = None,
         idle_timeout: float | None = None,
         env: Mapping[str, str] | None = None,
-        worker_output: str | OutputHandler = "inherit",
+        worker_output: WorkerOutput = "inherit",
         name: str | None = None,
     ) -> None:
         self._engine: Engine | None = None
@@ -200,7 +202,7 @@ class WorkerPool(Generic[ArgT, ResultT]):
         meta: Any = None,
         timeout: float | None = None,
         retries: int | None = None,
-        affinity: str = LIGHT,
+        affinity: Affinity = LIGHT,
         worker: WorkerHandle | int | None = None,
         main_thread: bool = False,
     ) -> Task[ResultT]:
@@ -313,7 +315,7 @@ class WorkerPool(Generic[ArgT, ResultT]):
         for worker in engine.fleet.present():
             worker.handle.post_message(type, content)
 
-    def on(self, event: str, listener: Callable[..., Any]) -> None:
+    def on(self, event: Event, listener: Callable[..., Any]) -> None:
         """Call a listener, sync or async, at each event of a kind.
 
         ``task-added`` (task), ``task-complete`` (error, result, task), ``worker-launched``
@@ -324,7 +326,7 @@ class WorkerPool(Generic[ArgT, ResultT]):
         self._events.add(event, listener)
         self._tell_listening()
 
-    def remove_listener(self, event: str, listener: Callable[..., Any]) -> None:
+    def remove_listener(self, event: Event, listener: Callable[..., Any]) -> None:
         """Take a listener back; `ValueError` if it is not registered."""
         self._events.remove(event, listener)
         self._tell_listening()
@@ -357,6 +359,9 @@ class WorkerPool(Generic[ArgT, ResultT]):
         """
         self._closed_unused = True
         if self._engine is None:
+            return
+        if self._engine.loop.is_closed():
+            self._engine.kill()  # nothing can be finished any more
             return
         self._engine.begin_close()
         try:
@@ -466,6 +471,8 @@ class WorkerPool(Generic[ArgT, ResultT]):
         worker: WorkerHandle | int | None,
     ) -> TaskSettings:
         slot = worker.id if isinstance(worker, WorkerHandle) else worker
+        if isinstance(worker, WorkerHandle) and not worker.belongs_to(self._open_engine().fleet):
+            raise ValueError(f"{worker!r} is a worker of another pool")
         if slot is not None:
             check_count("worker", slot, at_least=0)
             if slot >= self._options.max_workers:

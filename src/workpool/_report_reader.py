@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from workpool import _frames as frames
 from workpool._serialization import FOREIGN_ERRORS, unpack_error, unreadable
 from workpool._system.memory import read_parcel
-from workpool.errors import EntrypointError, WorkerStartError
+from workpool.errors import EntrypointError, InternalError, WorkerStartError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -45,11 +45,11 @@ class ReportReader:
             self._fleet.count_read(worker, len(data))
             try:
                 reports, worker.unread = frames.split_reports(worker.unread + data)
-                self._handle_all(worker, reports)
-            except Exception as error:  # noqa: BLE001 - the stream is torn, or a fault of ours
+            except InternalError as error:
                 self._announcer.report_exception("the reports of a worker cannot be read", error)
-                self._fleet.kill(worker)
+                self._fleet.kill(worker, "its reports could not be read")
                 return
+            self._handle_all(worker, reports)
             data = worker.read_reports() if to_end else None
         if data == b"":
             worker.stop_reading(worker.report)
@@ -64,7 +64,10 @@ class ReportReader:
             if run:
                 self._outcomes.results(worker, run)
                 run = []
-            self._handle(worker, *report)
+            try:
+                self._handle(worker, *report)
+            except Exception as error:  # noqa: BLE001 - one report must not cost the others
+                self._announcer.report_exception("a report of a worker failed", error)
         if run:
             self._outcomes.results(worker, run)
 
@@ -73,11 +76,18 @@ class ReportReader:
     ) -> None:
         if kind & frames.IN_PARCEL:
             kind &= ~frames.IN_PARCEL
-            descriptor = worker.receive_parcel()
-            if kind == frames.RESULT:
-                self._outcomes.parcel(worker, (kind, attempt, cost, b""), descriptor)
+            report = (kind, attempt, cost, b"")
+            try:
+                data, buffers = read_parcel(worker.receive_parcel())
+            except OSError as error:
+                if not attempt:
+                    raise
+                self._outcomes.unreceived(worker, report, error)
                 return
-            body = bytes(read_parcel(descriptor)[0])
+            if kind == frames.RESULT:
+                self._outcomes.parcel(worker, report, data, buffers)
+                return
+            body = bytes(data)
         report = (kind, attempt, cost, body)
         if kind == frames.ERROR:
             self._outcomes.error(worker, report)
@@ -112,8 +122,9 @@ class ReportReader:
         elif kind == frames.EXITING:
             reason, error = content
             worker.exit_reason = worker.exit_reason or reason
-            self._fleet.leaving(worker)
-            if error:
+            if not error:
+                self._fleet.exiting(worker)
+            else:
                 self._announcer.report_exception(
                     "on_worker_exit raised", unpack_error(error, side="pool")
                 )

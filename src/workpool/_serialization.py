@@ -134,8 +134,7 @@ def pack_error(error: BaseException, *, side: str, skip_frames: int = 0) -> byte
 
     frames = error.__traceback__
     for _ in range(skip_frames):
-        if frames is not None and frames.tb_next is not None:
-            frames = frames.tb_next
+        frames = frames.tb_next if frames is not None else None
     text = "".join(traceback.format_exception(type(error), error, frames))
     try:
         pickled = dumps(error, side=side, subject="exception")

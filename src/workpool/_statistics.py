@@ -26,6 +26,8 @@ class PoolStatistics:
     """Tasks that have not been sent to any worker's queue."""
     dispatched: int = 0
     """Tasks in a queue or with a worker."""
+    running: int = 0
+    """How many of these a worker has begun."""
     completed: int = 0
     failed: int = 0
     cancelled: int = 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Hashable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from workpool._options import TaskSettings
 
@@ -71,11 +71,13 @@ class Task(asyncio.Future[ResultT]):
     slot: int
     offset: int  # of its record in the arena, while it is dispatched
 
-    def __getattr__(self, name: str) -> Any:
-        try:
-            return _DEFAULTS[name]
-        except KeyError:
-            raise AttributeError(f"Task has no attribute {name!r}") from None
+    if not TYPE_CHECKING:  # or every misspelt name would have a type
+
+        def __getattr__(self, name):
+            try:
+                return _DEFAULTS[name]
+            except KeyError:
+                raise AttributeError(f"Task has no attribute {name!r}") from None
 
     @property
     def pinned(self) -> bool:
@@ -102,6 +104,18 @@ class Task(asyncio.Future[ResultT]):
             return False
         self._pool._task_cancelled(self)
         return True
+
+    # The pool's own way to end it.
+    _set_result = asyncio.Future.set_result
+    _set_exception = asyncio.Future.set_exception
+
+    def set_result(self, result: ResultT) -> NoReturn:
+        """Raise `RuntimeError`: the pool alone ends a task, as an `asyncio.Task` ends by itself."""
+        raise RuntimeError("a Task's result is set by its pool")
+
+    def set_exception(self, exception: type | BaseException) -> NoReturn:
+        """Raise `RuntimeError`, as `set_result`."""
+        raise RuntimeError("a Task's exception is set by its pool")
 
     def __repr__(self) -> str:
         return f"<Task {getattr(self, 'id', '?')} {self.state} of {self._pool.name!r}>"

@@ -12,6 +12,7 @@ class WorkerConfig:
         name: str,
         slot: int,
         sys_path: list[str],
+        argv: list[str],
         target: bytes,
         concurrency: int,
         arena: int,
@@ -25,6 +26,8 @@ class WorkerConfig:
         self.name = name
         self.slot = slot
         self.sys_path = sys_path
+        self.argv = argv
+        """The parent's `sys.argv`, for modules that look at it when they are imported."""
         self.target = target
         """The pickled `Target`: unpickling it may import the user's modules."""
         self.concurrency = concurrency

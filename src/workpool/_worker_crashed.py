@@ -55,6 +55,7 @@ def crash_error(
     task_id: int,
     attempts: int,
     argument: str,
+    killed_for: str = "",
 ) -> WorkerCrashed:
     """Say what happened to a task whose worker died, and the likely cause."""
     if signal_name is not None:
@@ -66,6 +67,8 @@ def crash_error(
     else:
         how = "ended"
         cause = "its exit status was taken by somebody else's wait()"
+    if killed_for:
+        cause = f"the pool killed it because {killed_for}"
     message = (
         f"worker process {pid} {how} while it ran task {task_id} ({argument}), "
         f"attempt {attempts}: {cause}. The other tasks are not affected; "

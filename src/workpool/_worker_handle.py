@@ -68,5 +68,9 @@ class WorkerHandle:
         """End its process at once (SIGKILL). The task it is running fails with `WorkerCrashed`."""
         self._fleet.kill(self._worker)
 
+    def belongs_to(self, fleet: Fleet) -> bool:
+        """Whether this is a worker of the given fleet."""
+        return self._fleet is fleet
+
     def __repr__(self) -> str:
         return f"<WorkerHandle {self.id} pid={self.pid} {self.state}>"

@@ -24,7 +24,8 @@ class WorkerProcess:
     """A running worker: its process, mail socket, report pipe and liveness pipe."""
 
     handle: WorkerHandle
-    start_timer: asyncio.TimerHandle
+    timer: asyncio.TimerHandle
+    """Limits its start, later its exit."""
 
     def __init__(
         self,
@@ -43,10 +44,13 @@ class WorkerProcess:
         self.state = STARTING
         self.tasks_completed = 0
         self.is_async = False
+        self.got_ready = False
         self.never_ready = False
         self.was_retiring = False
         self.start_error: BaseException | None = None
         self.exit_reason = ""
+        self.killed_for = ""
+        """Why the pool, or its user, has killed it."""
         self.woken_from = 0
         self.fed_from = 0
         """The sleeps (by their idle flags) that a "look round" or a task has ended."""

@@ -45,11 +45,11 @@ class PlainTask:
     def done(self) -> bool:
         return bool(self.ends)
 
-    def set_result(self, value: Any) -> None:
+    def _set_result(self, value: Any) -> None:
         assert not self.ends
         self.ends.append(value)
 
-    set_exception = set_result
+    _set_exception = _set_result
 
     @property
     def end(self) -> Any:
@@ -68,7 +68,7 @@ class Bench:
         self.forgotten: list[int] = []
         process = SimpleNamespace(pid=4711)
         self.worker: Any = SimpleNamespace(
-            slot=0, handle="the worker", tasks_completed=0, process=process
+            slot=0, handle="the worker", tasks_completed=0, process=process, killed_for=""
         )
         revival: Any = SimpleNamespace(loads=pickle.loads)
         self.outcomes = Outcomes(self.ledger, self.scheduler, self.costs, revival, self._on_idle)

@@ -44,7 +44,7 @@ async def test_a_new_task_knows_nothing_yet() -> None:
     assert (task.worker, task.cost, task.pre_task_cost, task.attempts) == (None, None, None, 0)
     assert task.state == "waiting"
     with pytest.raises(AttributeError, match="nonsense"):
-        task.nonsense  # noqa: B018
+        task.nonsense  # type: ignore[attr-defined]  # noqa: B018
 
 
 async def test_a_task_is_as_slim_as_it_can_be() -> None:
@@ -56,8 +56,8 @@ async def test_states_follow_the_future() -> None:
     """`state` is one of the five words, whatever way the task ended."""
     pool = FakePool()
     waiting, completed, failed, cancelled = (made(pool) for _ in range(4))
-    completed.set_result(1)
-    failed.set_exception(ValueError("x"))
+    completed._set_result(1)
+    failed._set_exception(ValueError("x"))
     cancelled.cancel()
     assert waiting.state == "waiting"
     pool.running = True
@@ -78,7 +78,7 @@ async def test_the_pool_is_told_of_a_cancellation_once() -> None:
     assert not task.cancel()
     assert pool.cancelled == [task]
     done = made(pool)
-    done.set_result(1)
+    done._set_result(1)
     assert not done.cancel()
     assert pool.cancelled == [task]
 
@@ -90,7 +90,7 @@ async def test_asyncio_takes_it_without_wrapping() -> None:
     assert all(asyncio.isfuture(task) and asyncio.ensure_future(task) is task for task in tasks)
     loop = asyncio.get_running_loop()
     for number, task in enumerate(tasks):
-        loop.call_soon(task.set_result, number)
+        loop.call_soon(task._set_result, number)
     assert await asyncio.gather(*tasks) == [0, 1, 2]
     with pytest.raises(TimeoutError):
         await asyncio.wait_for(made(pool), 0)
@@ -102,7 +102,7 @@ async def test_an_error_nobody_looked_at_is_reported() -> None:
     reported: list[dict[str, Any]] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: reported.append(context))
     task = made(FakePool())
-    task.set_exception(ValueError("forgotten"))
+    task._set_exception(ValueError("forgotten"))
     del task
     gc.collect()
     assert [str(context["exception"]) for context in reported] == ["forgotten"]

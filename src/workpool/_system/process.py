@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -80,8 +81,11 @@ class Process:
     def reap(self, *, wait: bool = False) -> ExitStatus | None:
         """Collect the exit status; None if the process still runs and `wait` is false."""
         try:
-            options = os.WEXITED if wait else os.WEXITED | os.WNOHANG
-            result = os.waitid(os.P_PIDFD, self.descriptor, options)
+            if wait:
+                poll = select.poll()
+                poll.register(self.descriptor, select.POLLIN)
+                poll.poll()  # waitid() does not wait where an event loop made the pidfd non-blocking
+            result = os.waitid(os.P_PIDFD, self.descriptor, os.WEXITED | os.WNOHANG)
         except ChildProcessError:
             return ExitStatus(None, None)
         if result is None:

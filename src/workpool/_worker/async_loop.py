@@ -96,6 +96,7 @@ class _AsyncLoop:
         lane = self._free.pop()
         attempt, offset, length = self._worker.token(lane)
         self._worker.words[self._worker.begun_word(lane)] = time.perf_counter_ns()
+        self._worker.count_begun()
         task = self._loop.create_task(self._run_task(attempt, offset, length))
         self._running[attempt] = task
         task.add_done_callback(lambda _: self._end(lane, attempt))
@@ -108,7 +109,7 @@ class _AsyncLoop:
             self._send((frames.SKIPPED, b"", ()), attempt, 0.0)
         worker.words[worker.begun_word(lane)] = 0
         self._free.append(lane)
-        worker.count_done()
+        worker.check_memory()
         self._wake.set()
 
     def _cancel(self, attempt: int) -> None:

@@ -59,13 +59,16 @@ def _run(
 
     watch_logging(reporter, config.log_levels)
     sys.path[:] = config.sys_path
+    sys.argv[:] = config.argv
     client = WorkerClient(config.slot, reporter)
     caller = Caller(client)
     try:
         entry = resolve(load_target(config.target))
         if entry.on_worker_start is not None:
             caller.run(entry.on_worker_start, client)
-    except Exception as error:  # noqa: BLE001 - whatever it is, the pool has to know
+    except BaseException as error:
+        if isinstance(error, ParentGone):
+            raise
         _report_failed_start(reporter, error)
         return
     worker = Worker(config, mailbox, reporter, liveness, client, caller, entry)
@@ -90,19 +93,27 @@ def _choose_loop(worker: Worker) -> Any:
 
 
 def _exit(worker: Worker, reason: str) -> None:
-    error = b""
     hook = worker.entry.on_worker_exit
+    try:  # noqa: SIM105 - contextlib is not imported in every worker
+        # First, so that the pool counts on this worker no more while the hook runs.
+        worker.reporter.send(frames.EXITING, 0, pickle.dumps((reason, b"")))
+    except ParentGone:
+        pass
     if hook is not None:
         try:
             worker.caller.run(hook, worker.client)
-        except Exception as failure:  # noqa: BLE001 - the user's hook
-            error = pack_error(failure, side="worker")
+        except BaseException as failure:  # noqa: BLE001 - the user's hook
+            _report_failed_exit(worker.reporter, failure)
     worker.caller.close()
     for stream in (sys.stdout, sys.stderr):
         if stream is not None:
             stream.flush()
+
+
+def _report_failed_exit(reporter: Reporter, failure: BaseException) -> None:
+    error = pack_error(failure, side="worker")
     try:  # noqa: SIM105 - contextlib is not imported in every worker
-        worker.reporter.send(frames.EXITING, 0, pickle.dumps((reason, error)))
+        reporter.send(frames.EXITING, 0, pickle.dumps(("on_worker_exit raised", error)))
     except ParentGone:
         pass
 
@@ -113,7 +124,7 @@ def _hurry() -> None:
     signal.setitimer(signal.ITIMER_REAL, EXIT_SECONDS_AFTER_PARENT)
 
 
-def _report_failed_start(reporter: Reporter, error: Exception) -> None:
+def _report_failed_start(reporter: Reporter, error: BaseException) -> None:
     from workpool.errors import EntrypointError
 
     kind = "entrypoint" if isinstance(error, EntrypointError) else "hook"

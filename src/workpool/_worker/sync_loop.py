@@ -82,7 +82,8 @@ class _SyncLoop:
                 taken = self._run_task(lane, 1 - lane)
                 lane = 1 - lane
                 if self._limited:
-                    worker.count_done()
+                    worker.count_begun()
+                    worker.check_memory()
 
     def _sleep(self, lane: int) -> bool:
         """Sleep until there may be something to do; return True with a task in the lane.

@@ -75,7 +75,7 @@ class Worker:
         self._pinned: deque[bytes] = deque()
         self._cells = [[self.page.token_cell(slot, lane)] for lane in range(self.page.lanes)]
         self._serializer = Serializer("worker")
-        self._done = 0
+        self._begun = 0
         self._dice = os.getpid()
         self._main_thread = get_ident()
         client._poll = self._poll_messages
@@ -154,12 +154,16 @@ class Worker:
             kind, body, _ = self.pack_error(error)
             self.reporter.send(kind, attempt, body, cost)
 
-    def count_done(self) -> None:
-        """Count a task, and decide whether it was this worker's last by policy."""
-        self._done += 1
+    def count_begun(self) -> None:
+        """Count a task, and decide whether it is this worker's last by number."""
+        self._begun += 1
+        limit = self.config.max_tasks
+        if limit is not None and self._begun >= limit:
+            self.stop_reason = self.stop_reason or f"retired after {limit} tasks"
+
+    def check_memory(self) -> None:
+        """Decide whether this worker has grown too large to go on."""
         config = self.config
-        if config.max_tasks is not None and self._done >= config.max_tasks:
-            self.stop_reason = self.stop_reason or f"retired after {self._done} tasks"
         if config.max_memory is not None and resident_bytes() > config.max_memory:
             self.stop_reason = self.stop_reason or "retired above its memory limit"
 
