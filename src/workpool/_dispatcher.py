@@ -21,7 +21,7 @@ from workpool._frames import (
 from workpool._ledger import Ledger
 from workpool._scheduler import Scheduler
 from workpool._serialization import Serializer
-from workpool._system.arena import RECORD_LIMIT, Arena
+from workpool._system.arena import MOST_CHUNKS, RECORD_LIMIT, Arena
 from workpool._system.mail import Locker
 from workpool._system.memory import write_parcel
 from workpool._system.status_page import IDLE, MAIL, StatusPage
@@ -59,12 +59,13 @@ class Dispatcher:
         fail: Callable[[Task[Any], BaseException], None],
     ) -> None:
         slots = len(workers)
+        self.closed = False
         self.page = page
         self.queues: list[TokenQueue] = []
         self.lockers: list[Locker] = []
         with ExitStack() as undo:
             undo.callback(page.close)
-            self.arena = Arena(_SPARE_CHUNKS + 4 * slots * page.lanes)
+            self.arena = Arena(min(_SPARE_CHUNKS + 4 * slots * page.lanes, MOST_CHUNKS))
             undo.callback(self.arena.close)
             for _ in range(slots):
                 self.queues.append(TokenQueue())
@@ -86,7 +87,9 @@ class Dispatcher:
         self._too_large: Task[Any] | None = None
 
     def flush(self) -> None:
-        """Send what the scheduler wants sent now. Never blocks."""
+        """Send what the scheduler wants sent now. Never blocks; does nothing once closed."""
+        if self.closed:
+            return
         for slot, tasks in self._scheduler.plan():
             if not self.send(slot, tasks):
                 return
@@ -132,9 +135,9 @@ class Dispatcher:
         attempt = self._ledger.attempt_of(task)
         if attempt is not None:
             self._ledger.withdraw(attempt)
-        self.forget(task)
+        self.reclaim(task)
 
-    def forget(self, task: Task[Any]) -> None:
+    def reclaim(self, task: Task[Any]) -> None:
         """As `release`, for one whose parcel may not have been fetched."""
         for number, attempt in list(self._lockers_in_use.items()):
             if task_of_attempt(attempt) == task.id and not self.lockers[number].empty:
@@ -190,6 +193,8 @@ class Dispatcher:
 
     def tokens_waiting(self, slot: int | None = None) -> int:
         """Return how many tokens nobody has taken, in one queue or in all."""
+        if self.closed:
+            return 0
         queues = self.queues if slot is None else [self.queues[slot]]
         return sum(queue.waiting() for queue in queues)
 
@@ -200,12 +205,13 @@ class Dispatcher:
             for attempt, _, _ in queue.drain():
                 task = self._ledger.withdraw(attempt)
                 if task is not None:
-                    self.forget(task)
+                    self.reclaim(task)
                     taken.append(task)
         return taken
 
     def close(self) -> None:
         """Close everything. Workers that still run keep what they hold."""
+        self.closed = True
         for queue in self.queues:
             queue.close()
         for locker in self.lockers:
@@ -275,7 +281,7 @@ class Dispatcher:
         if offset < 0:
             raise NoRoom
         try:
-            self.lockers[number].put(write_parcel(data, self._serializer.buffers))
+            self.lockers[number].put(write_parcel(data, self._serializer.take_buffers()))
         except OSError:
             self.arena.free(offset)
             raise

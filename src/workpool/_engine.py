@@ -230,11 +230,11 @@ class Engine:
             self.fleet.abandon()
             self.dispatcher.close()
 
-    def forget(self) -> None:
+    def let_go_in_child(self) -> None:
         """In a forked child: let go of descriptors without touching the workers."""
         if self.state != CLOSED:
             self.state = CLOSED
-            self.fleet.forget_all()
+            self.fleet.let_go_in_child()
             self.dispatcher.close()
 
     # What the fleet tells
@@ -355,7 +355,9 @@ class Engine:
         return in_need or self.loop.time() >= self._no_start_before
 
     def _grow(self) -> None:
-        while self.fleet.live < self.options.max_workers and self._may_grow():
+        while self.state != CLOSED and self._may_grow():
+            if self.fleet.live >= self.options.max_workers:
+                return
             slot = self.fleet.empty_slot()
             if slot is None or not self.fleet.start(slot):
                 return

@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -182,9 +183,10 @@ class Fleet:
             worker.state = EXITED
         processes = [worker.process for worker in present]
         if processes and not sys.is_finalizing():
-            threading.Thread(target=_reap, args=(processes,), daemon=True).start()
+            with suppress(RuntimeError):  # the interpreter ends: so will they
+                threading.Thread(target=_reap, args=(processes,), daemon=True).start()
 
-    def forget_all(self) -> None:
+    def let_go_in_child(self) -> None:
         """In a forked child: close our copies of the descriptors, leave the processes alone."""
         for worker in self.present():
             worker.close()
@@ -257,6 +259,7 @@ class Fleet:
         worker.state = EXITED
         worker.timer.cancel()
         self.workers[worker.slot] = None
+        worker.stop_watching()  # again: its last reports may have made the pool write to it
         worker.close()
         worker.process.close()
 

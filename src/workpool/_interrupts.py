@@ -8,7 +8,7 @@ The steps, each only if the one before did not end the attempt:
    either the worker sees the mark or the pool sees that it has begun, and interrupts it.
 3. `CANCEL_GRACE` later the worker is *condemned* for this attempt. After another
    `SETTLE_SECONDS`, if the lane still holds the attempt, the worker is killed. A worker that ends
-   the attempt looks at the condemnation before it takes anything else, and waits while it stands
+   the attempt looks at the condemnation before it begins anything else, and waits while it stands
    for that attempt. So the kill never hits a worker that has gone on to another task.
 """
 

@@ -6,7 +6,6 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
-from contextlib import suppress
 from typing import Any, TypeVar
 
 ArgT = TypeVar("ArgT")
@@ -86,8 +85,9 @@ class _Feed:
     async def stop(self) -> None:
         """Stop reading the source and cancel what is in flight."""
         self._feeding.cancel()
-        with suppress(asyncio.CancelledError, Exception):
-            await self._feeding
+        await asyncio.wait([self._feeding])
+        if not self._feeding.cancelled():
+            self._feeding.exception()  # the consumer has gone, or has had it
         for future in self._unfinished:
             future.cancel()
         for future in self._next:

@@ -78,7 +78,7 @@ class Outcomes:
             else:
                 self._costs.observe_key(task.key, cost)
             if task.done():
-                self._forget_interruption(attempt)
+                self._no_longer_interrupted(attempt)
                 continue
             task.attempts += 1
             try:
@@ -92,7 +92,7 @@ class Outcomes:
             ended += 1
         if self._timed_out:
             for _, attempt, _, _ in reports:
-                self._forget_interruption(attempt)
+                self._no_longer_interrupted(attempt)
         if without_key:
             self._costs.observe(seconds / without_key, without_key)
         worker.tasks_completed += count
@@ -128,10 +128,10 @@ class Outcomes:
         """Strike out a task that was cancelled before it began."""
         attempt = report[1]
         task = self._ledger.finish(attempt)
-        self._forget_interruption(attempt)
+        self._no_longer_interrupted(attempt)
         if task is None:
             return
-        self.dispatcher.release(task)
+        self.dispatcher.reclaim(task)
         if not task.done():
             task.attempts -= 1
             self.fail(task, timeout_error(task))
@@ -159,7 +159,7 @@ class Outcomes:
         overdue = {frames.task_of_attempt(attempt) for attempt in timed_out}
         lost, not_begun = self._ledger.worker_died(worker.slot, held)
         for task in lost:
-            self.dispatcher.forget(task)
+            self.dispatcher.reclaim(task)
             task.worker = worker.handle
             if task.done():
                 continue
@@ -177,7 +177,7 @@ class Outcomes:
             )
             self.fail_or_retry(task, error)
         for task in not_begun:
-            self.dispatcher.forget(task)
+            self.dispatcher.reclaim(task)
         self._scheduler.put_back(task for task in not_begun if not task.done())
         return bool(lost)
 
@@ -237,7 +237,7 @@ class Outcomes:
         if count and not self.pending:
             self._on_idle()
 
-    def _forget_interruption(self, attempt: int) -> None:
+    def _no_longer_interrupted(self, attempt: int) -> None:
         self._timed_out.discard(attempt)
         self.interrupts.ended(attempt)
 
@@ -245,7 +245,7 @@ class Outcomes:
         """Strike out a reported attempt; return its task unless the report is stale."""
         _, attempt, cost, _ = report
         task = self._ledger.finish(attempt)
-        self._forget_interruption(attempt)
+        self._no_longer_interrupted(attempt)
         if task is None:
             return None
         self.dispatcher.release(task)

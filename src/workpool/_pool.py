@@ -519,9 +519,9 @@ def _buffer(buffer: int | None) -> int:
     return buffer
 
 
-def _forget_engines() -> None:
+def _let_go_in_child() -> None:
     for engine in list(_engines):
-        engine.forget()
+        engine.let_go_in_child()
 
 
-os.register_at_fork(after_in_child=_forget_engines)
+os.register_at_fork(after_in_child=_let_go_in_child)

@@ -11,7 +11,7 @@ are handed on as they are, to be written once and mapped by the receiver.
 from __future__ import annotations
 
 from workpool._quick import pickle
-from workpool.errors import SerializationError, WorkerTraceback
+from workpool.errors import SerializationError, TaskCancelled, WorkerTraceback
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -56,10 +56,17 @@ class Serializer:
             data = pickle.dumps(value, 5, buffer_callback=self._keep)
             if MAIN_MODULE not in data:
                 return data
+        except TaskCancelled:
+            raise
         except FOREIGN_ERRORS:  # whatever it was, cloudpickle gets its try
             pass
         self.buffers = []
         return _by_value(value, self._keep, self.side, subject)
+
+    def take_buffers(self) -> list[pickle.PickleBuffer]:
+        """Return the buffers, and keep nothing of the object alive."""
+        buffers, self.buffers = self.buffers, []
+        return buffers
 
     def _keep_in_band(self, buffer: pickle.PickleBuffer) -> bool:
         if buffer.raw().nbytes < OUT_OF_BAND_BYTES:
@@ -77,6 +84,8 @@ def dumps(value: object, *, side: str, subject: str) -> bytes:
         data = pickle.dumps(value, 5)
         if MAIN_MODULE not in data:
             return data
+    except TaskCancelled:
+        raise
     except FOREIGN_ERRORS:  # whatever it was, cloudpickle gets its try
         pass
     return _by_value(value, None, side, subject)

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import pickle
+import signal
 import socket
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -65,14 +66,19 @@ class WorkerProcess:
             child = self._open(undo, capture_output)
             config.report, config.liveness = child["report"], child["liveness"]
             self.process = self._start(config, child, environment)
+            undo.callback(self.process.close)
+            undo.callback(self.process.send_signal, signal.SIGKILL)
+            self._deliver_config(config)
             undo.pop_all()
         for descriptor in child.values():
             os.close(descriptor)
-        self._deliver_config(config)
 
     def post(self, data: bytes, descriptor: int | None = None) -> None:
         """Send mail, now or when there is room. Takes over the descriptor."""
-        if self._outbox or not self._try_send(data, descriptor):
+        if self.state == EXITED:
+            if descriptor is not None:
+                os.close(descriptor)
+        elif self._outbox or not self._try_send(data, descriptor):
             self._outbox.append((data, descriptor))
             self._loop.add_writer(self.mail.fileno(), self._send_outbox)
 
@@ -104,7 +110,11 @@ class WorkerProcess:
             self._loop.remove_reader(descriptor)
 
     def close(self) -> None:
-        """Close everything the pool holds of this worker. The kernel then ends a busy worker."""
+        """Close everything the pool holds of this worker. The kernel then ends a busy worker.
+
+        To be taken out of the event loop first, but not in a forked child, whose event loop shares
+        what it watches with the parent's.
+        """
         for _, descriptor in self._outbox:
             if descriptor is not None:
                 os.close(descriptor)
@@ -162,10 +172,10 @@ class WorkerProcess:
     def _try_send(self, data: bytes, descriptor: int | None) -> bool:
         try:
             mail.send(self.mail, data, descriptor)
-        except BlockingIOError:
-            return False
-        except OSError:
+        except (BrokenPipeError, ConnectionResetError):
             pass  # the worker has ended; its pidfd tells the rest
+        except OSError:
+            return False  # no room, or no memory: it is tried again
         self.on_mail_sent()
         if descriptor is not None:
             os.close(descriptor)

@@ -155,7 +155,7 @@ def test_records_fill_the_limit_exactly(bench: Bench) -> None:
             break
         for attempt, task in list(bench.ledger.dispatched.items()):
             bench.ledger.finish(attempt)
-            bench.dispatcher.forget(task)
+            bench.dispatcher.reclaim(task)
     assert not bench.scheduler.waiting()
 
 

@@ -74,7 +74,7 @@ class Bench:
         self.outcomes = Outcomes(self.ledger, self.scheduler, self.costs, revival, self._on_idle)
         release = self.scheduler.finished
         arena = SimpleNamespace(free=lambda offset: None)
-        dispatcher: Any = SimpleNamespace(arena=arena, release=release, forget=release)
+        dispatcher: Any = SimpleNamespace(arena=arena, release=release, reclaim=release)
         self.outcomes.dispatcher = dispatcher
         interrupts: Any = SimpleNamespace(ended=self.forgotten.append, interrupt=lambda task: None)
         self.outcomes.interrupts = interrupts

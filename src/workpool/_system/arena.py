@@ -15,6 +15,9 @@ from workpool._system.memory import anonymous_file
 CHUNK_BYTES = 1 << 16
 """Large enough for a few hundred small tasks, small enough to waste little when one lingers."""
 
+MOST_CHUNKS = (1 << 32) // CHUNK_BYTES - 1
+"""A token has 32 bits for an offset."""
+
 RECORD_LIMIT = CHUNK_BYTES // 4
 """Larger records travel as parcels, so that a chunk is never lost to one of them."""
 

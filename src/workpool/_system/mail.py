@@ -18,6 +18,9 @@ INLINE_BYTES = 1 << 15
 
 _DESCRIPTOR_BYTES = array.array("i", [0]).itemsize
 
+_MOST_BYTES = INLINE_BYTES + 64
+_ANCILLARY_BYTES = socket.CMSG_SPACE(_DESCRIPTOR_BYTES)
+
 
 def mail_pair() -> tuple[socket.socket, socket.socket]:
     """Return the two ends of a new pair; neither is inherited by programs. Raises `OSError`."""
@@ -45,9 +48,11 @@ def receive(sock: socket.socket, *, wait: bool = False) -> tuple[bytes, int | No
     Raises `BlockingIOError` when there is none and `wait` is false.
     """
     flags = socket.MSG_CMSG_CLOEXEC | (0 if wait else socket.MSG_DONTWAIT)
-    data, ancillary, _, _ = sock.recvmsg(
-        INLINE_BYTES + 64, socket.CMSG_SPACE(_DESCRIPTOR_BYTES), flags
-    )
+    try:
+        data, ancillary, _, _ = sock.recvmsg(_MOST_BYTES, _ANCILLARY_BYTES, flags)
+    except ConnectionResetError:
+        # The peer has ended with mail of ours unread: said once, before what it had sent.
+        data, ancillary, _, _ = sock.recvmsg(_MOST_BYTES, _ANCILLARY_BYTES, flags)
     for level, kind, payload in ancillary:
         if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
             numbers = array.array("i")

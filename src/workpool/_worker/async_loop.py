@@ -107,6 +107,8 @@ class _AsyncLoop:
         if task.cancelled():
             # Cancelled before its coroutine ran at all, so that it could not report.
             self._send((frames.SKIPPED, b"", ()), attempt, 0.0)
+        elif (error := task.exception()) is not None:
+            self._send(worker.pack_error(error), attempt, 0.0)
         worker.words[worker.begun_word(lane)] = 0
         self._free.append(lane)
         worker.check_memory()

@@ -36,9 +36,24 @@ class Caller:
 
     def finish(self, result: Any) -> Any:
         """Run a coroutine to its end; return anything else as it is."""
-        if isinstance(result, CoroutineType):
+        if not isinstance(result, CoroutineType):
+            return result
+        try:
             return self.runner.run(result)
-        return result
+        except BaseException:
+            self._cancel_leftovers()
+            raise
+
+    def _cancel_leftovers(self) -> None:
+        """End what an interruption has left in the event loop, or the next task would go on with it."""
+        import asyncio
+
+        loop = self.runner.get_loop()
+        leftovers = asyncio.all_tasks(loop)
+        for leftover in leftovers:
+            leftover.cancel()
+        if leftovers:
+            loop.run_until_complete(asyncio.gather(*leftovers, return_exceptions=True))
 
     def close(self) -> None:
         """End the event loop, if there is one."""

@@ -157,7 +157,10 @@ class _SyncLoop:
         worker = self._worker
         unread = worker.reporter.written - self._words[self._read_word]
         return unread < _SAFE_UNREAD and not (
-            self._limited or worker.has_mail or worker.stop_reason
+            self._limited
+            or worker.has_mail
+            or worker.stop_reason
+            or self._words[self._condemned_word]
         )
 
     def _load(self, attempt: int, offset: int, length: int) -> Any:
@@ -175,7 +178,8 @@ class _SyncLoop:
             raise unreadable("argument", "worker", error) from error
 
     def _wait_while_condemned(self, attempt: int) -> None:
-        """Take nothing while the pool decides whether to kill this worker: Interrupts, step 3."""
+        """Begin nothing while the pool decides whether to kill this worker: Interrupts, step 3."""
+        self._worker.liveness.guard()  # if the pool ends meanwhile, so does this
         while self._words[self._condemned_word] == attempt:
             time.sleep(0.001)
 

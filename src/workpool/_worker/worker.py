@@ -21,7 +21,7 @@ from workpool._worker.hooks import Caller
 from workpool._worker.reporter import Reporter
 from workpool._worker.resolve import Entry
 from workpool._worker_config import WorkerConfig
-from workpool.errors import InternalError
+from workpool.errors import InternalError, TaskCancelled
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -139,7 +139,7 @@ class Worker:
         if value is None:
             return frames.NOTHING, b"", ()
         data = self._serializer.dumps(value, "result")
-        return frames.RESULT, data, self._serializer.buffers
+        return frames.RESULT, data, self._serializer.take_buffers()
 
     def pack_error(self, error: BaseException) -> tuple[int, bytes, Sequence[Any]]:
         """Pack what a task raised, without the frames of this package's loop."""
@@ -209,6 +209,8 @@ class Worker:
             kind, content = loads(body, side="worker", subject="message")
             for handler in self.client.handlers(kind):
                 self.on_message(handler(content, self.client))
+        except TaskCancelled:
+            raise  # meant for the task that looks at its messages
         except Exception:  # noqa: BLE001 - the user's handler must not end the worker
             import traceback
 
