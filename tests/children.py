@@ -1048,3 +1048,27 @@ def close_descriptors_with_a_thread_running() -> None:
     threading.Thread(target=threading.Event().wait).start()
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # the traceback that follows is not for the test
     os.closerange(3, 500)
+
+
+def leave_a_thread() -> None:
+    """Start a thread that keeps an interpreter from ending."""
+    import threading
+
+    threading.Thread(target=threading.Event().wait).start()
+
+
+_arrivals: list[Any] = []
+
+
+async def together(work: tuple[int, bytes]) -> int:
+    """Return when so many of these run at a time in this worker."""
+    import asyncio
+
+    count, _ = work
+    arrival = asyncio.get_running_loop().create_future()
+    _arrivals.append(arrival)
+    if len(_arrivals) == count:
+        for other in _arrivals:
+            other.set_result(None)
+    await arrival
+    return count

@@ -451,7 +451,7 @@ class WorkerPool(Generic[ArgT, ResultT]):
         except OSError as error:
             raise WorkerStartError(
                 f"the pool {self.name!r} of up to {self._options.max_workers} workers could not be "
-                f"set up: {error}. It needs about eight open files per worker; see 'ulimit -n'."
+                f"set up: {error}. It needs about six open files per worker and forty besides; see 'ulimit -n'."
             ) from error
         self._engine = engine
         _engines.add(engine)

@@ -34,5 +34,5 @@ class PoolStatistics:
     steals: int = 0
     """Tasks the present workers took from other workers' queues."""
     restarts: int = 0
-    """Workers started in the place of one that crashed."""
+    """Workers started at once in the place of one that had ended, nearly always of one that crashed."""
     workers: tuple[WorkerStatistics, ...] = ()

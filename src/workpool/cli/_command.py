@@ -113,7 +113,7 @@ def cli(context: click.Context) -> int:
     help="Write failed inputs as error records and go on; exit with 1.",
 )
 @click.option(
-    "-j", "--jobs", metavar="N", type=click.IntRange(min=1),
+    "-j", "--jobs", metavar="N", type=click.IntRange(min=1, max=1024),
     help="Use up to N worker processes (default: one per CPU).",
 )  # fmt: skip
 @click.option(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+import sys
 from collections.abc import AsyncIterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -80,6 +81,8 @@ def _open_file(path: str, name: str) -> int:
 
 def _take_standard_input() -> int:
     """Move standard input out of the reach of everything that is started from here on."""
+    if sys.stdin is None:  # what has the number 0 now is something else
+        raise UsageError("cannot read standard input: it is closed")
     descriptor = os.dup(0)
     null = os.open(os.devnull, os.O_RDONLY)
     os.dup2(null, 0)
