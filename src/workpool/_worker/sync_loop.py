@@ -72,10 +72,11 @@ class _SyncLoop:
         """Run tasks until there is a reason to end; return it."""
         worker, liveness, lane, taken = self._worker, self._worker.liveness, 0, False
         while True:
-            if worker.has_mail:
-                worker.read_mail()
-            if worker.stop_reason and not taken:
-                return worker.stop_reason
+            if not taken:  # what is taken cannot be stolen any more, so it comes first
+                if worker.has_mail:
+                    worker.read_mail()
+                if worker.stop_reason:
+                    return worker.stop_reason
             if taken or worker.claim(lane) or self._sleep(lane):
                 if not liveness.guarded:
                     liveness.guard()
