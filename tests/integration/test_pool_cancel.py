@@ -18,12 +18,6 @@ Pool = WorkerPool[Any, Any]
 
 
 @pytest.fixture
-def gate(tmp_path: Path) -> Iterator[Gate]:
-    with Gate(tmp_path, "first") as gate:
-        yield gate
-
-
-@pytest.fixture
 def second(tmp_path: Path) -> Iterator[Gate]:
     with Gate(tmp_path, "second") as gate:
         yield gate

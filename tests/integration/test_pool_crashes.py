@@ -6,7 +6,6 @@ import asyncio
 import os
 import pickle
 import signal
-from collections.abc import Iterator
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any
@@ -27,12 +26,6 @@ DEATHS = [
     pytest.param((os._exit, 0), None, 0, id="exit 0"),
     pytest.param((os._exit, 3), None, 3, id="exit 3"),
 ]
-
-
-@pytest.fixture
-def gate(tmp_path: Path) -> Iterator[Gate]:
-    with Gate(tmp_path, "gate") as gate:
-        yield gate
 
 
 def outcome_of(task: asyncio.Future[Any]) -> BaseException:

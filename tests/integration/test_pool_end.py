@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Coroutine, Iterator
+from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
 
@@ -25,12 +25,6 @@ ROOT = Path(__file__).parents[2]
 
 GONE_WITHIN = 1.0
 """Seconds after its parent's end in which every worker has to be gone."""
-
-
-@pytest.fixture
-def gate(tmp_path: Path) -> Iterator[Gate]:
-    with Gate(tmp_path, "gate") as gate:
-        yield gate
 
 
 # Closing

@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +17,6 @@ from workpool import WorkerPool
 
 Pool = WorkerPool[Any, Any]
 ROOT = Path(__file__).parents[2]
-
-
-@pytest.fixture
-def gate(tmp_path: Path) -> Iterator[Gate]:
-    with Gate(tmp_path, "gate") as gate:
-        yield gate
 
 
 PROGRAM = """

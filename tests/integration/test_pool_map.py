@@ -20,12 +20,6 @@ MAPS = ["map", "map_unordered"]
 
 
 @pytest.fixture
-def gate(tmp_path: Path) -> Iterator[Gate]:
-    with Gate(tmp_path, "gate") as gate:
-        yield gate
-
-
-@pytest.fixture
 def second(tmp_path: Path) -> Iterator[Gate]:
     with Gate(tmp_path, "second") as gate:
         yield gate

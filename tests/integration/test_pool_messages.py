@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,12 +12,6 @@ from tests.children import Gate, call_with_client
 from workpool import Entrypoint, SerializationError, WorkerHandle, WorkerPool
 
 Pool = WorkerPool[Any, Any]
-
-
-@pytest.fixture
-def gate(tmp_path: Path) -> Iterator[Gate]:
-    with Gate(tmp_path, "gate") as gate:
-        yield gate
 
 
 def keeping(entrypoint: str = "call_with_client") -> Entrypoint:

@@ -6,7 +6,6 @@ import asyncio
 import os
 import signal
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +17,6 @@ from workpool import WorkerCrashed, WorkerPool
 
 Pool = WorkerPool[Any, Any]
 BOTH = pytest.mark.parametrize("entrypoint", [call, call_async])
-
-
-@pytest.fixture
-def gate(tmp_path: Path) -> Iterator[Gate]:
-    with Gate(tmp_path, "gate") as gate:
-        yield gate
 
 
 @BOTH

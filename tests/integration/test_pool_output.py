@@ -7,7 +7,6 @@ import logging
 import os
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,12 +16,6 @@ from tests.children import Gate, call
 from workpool import WorkerHandle, WorkerPool
 
 Pool = WorkerPool[Any, Any]
-
-
-@pytest.fixture
-def gate(tmp_path: Path) -> Iterator[Gate]:
-    with Gate(tmp_path, "gate") as gate:
-        yield gate
 
 
 @pytest.fixture

@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import os
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -23,12 +21,6 @@ from workpool import (
 )
 
 Pool = WorkerPool[Any, Any]
-
-
-@pytest.fixture
-def gate(tmp_path: Path) -> Iterator[Gate]:
-    with Gate(tmp_path, "gate") as gate:
-        yield gate
 
 
 async def until_idle(worker: WorkerHandle) -> None:
