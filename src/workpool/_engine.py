@@ -271,20 +271,22 @@ class Engine:
             return False
         if worker.never_ready:
             return True
-        self._replace(worker, needed=not graceful and bool(lost or worker.tasks_completed))
+        idle = not (lost or worker.tasks_completed or self.outcomes.pending)
+        self._replace(slot, crashed=not graceful, idle=idle)
         self.dispatcher.flush()
         self.dispatcher.wake(self.dispatcher.tokens_waiting())
         return False
 
-    def _replace(self, worker: WorkerProcess, *, needed: bool) -> None:
-        """Start a worker in the place of one that has ended, if there is reason to."""
-        slot = worker.slot
-        if needed or self.outcomes.pending or self.scheduler.slots[slot].pinned:
-            needed = needed or not worker.was_retiring or bool(self.scheduler.slots[slot].pinned)
-        elif not worker.was_retiring:
-            # It died without having done anything, and nobody waits for it: not at once again.
+    def _replace(self, slot: int, *, crashed: bool, idle: bool) -> None:
+        """Start a worker in the place of one that has ended, if there is reason to.
+
+        One that crashed without having done anything, while nobody waits, is not replaced at once:
+        it would be for ever.
+        """
+        pinned = bool(self.scheduler.slots[slot].pinned)
+        if crashed and idle and not pinned:
             self._no_start_before = self.loop.time() + _RESTART_PAUSE
-        if needed:
+        elif crashed or pinned:
             self.fleet.restarts += 1
             self.fleet.start(slot)
         self._grow()
