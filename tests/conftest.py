@@ -45,6 +45,12 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     os.close(config.stash[REAL_STDERR])
 
 
+def pytest_collection_finish() -> None:
+    """Let the collections after each test look at what that test made, not at pytest's own heap."""
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     """Run a coroutine function as a test, in a new event loop."""
