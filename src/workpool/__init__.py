@@ -21,6 +21,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from workpool._entrypoint import Entrypoint, EntrypointFunction, entrypoint
     from workpool._pool import WorkerPool
+    from workpool._retry_policy import RetryPolicy
     from workpool._statistics import PoolStatistics, WorkerStatistics
     from workpool._task import Task
     from workpool._work_queue import WorkQueue
@@ -48,6 +49,7 @@ __all__ = [
     "InternalError",
     "PoolClosed",
     "PoolStatistics",
+    "RetryPolicy",
     "SerializationError",
     "Task",
     "TaskCancelled",
@@ -69,6 +71,7 @@ _HOMES = {
     "Entrypoint": "_entrypoint",
     "EntrypointFunction": "_entrypoint",
     "PoolStatistics": "_statistics",
+    "RetryPolicy": "_retry_policy",
     "Task": "_task",
     "TaskInfo": "_worker.client",
     "WorkQueue": "_work_queue",

@@ -22,10 +22,12 @@ from workpool._interrupts import Interrupts
 from workpool._ledger import Ledger
 from workpool._messages import Listeners
 from workpool._outcomes import Outcomes
+from workpool._pauses import Pauses
 from workpool._report_reader import ReportReader
 from workpool._revival import Revival
 from workpool._scheduler import Scheduler
 from workpool._statistics import PoolStatistics, WorkerStatistics
+from workpool._system.oom_kills import OomKills
 from workpool._system.process import ExitStatus
 from workpool._system.status_page import IDLE, new_page
 from workpool.errors import PoolClosed, WorkerStartError
@@ -71,6 +73,7 @@ class Engine:
         self._closed_waiters: list[asyncio.Future[None]] = []
         self._flush_due = False
         self._no_start_before = 0.0
+        self._oom_kills = OomKills()
         self.on_stopping: Callable[[], asyncio.Future[None] | None] = lambda: None
         """Called once, when the last task is done and the workers are about to be stopped; the close
         waits for what it returns."""
@@ -105,6 +108,7 @@ class Engine:
         self.dispatcher.on_timed = self.interrupts.watch
         self.outcomes.dispatcher = self.dispatcher
         self.outcomes.interrupts = self.interrupts
+        self.pauses = self.outcomes.pauses = Pauses(loop, self._resume)
         if options.idle_timeout is not None:
             self._watch_idleness()
 
@@ -263,7 +267,8 @@ class Engine:
         self.scheduler.slots[slot].open = False
         held = self.dispatcher.page.held(slot)
         self.dispatcher.page.clear(slot)
-        lost = self.outcomes.crashed(worker, held, status)
+        oom_kills = None if status.signal_name is None else self._oom_kills.since_last_look()
+        lost = self.outcomes.crashed(worker, held, status, oom_kills)
         graceful = worker.was_retiring and not lost
         self.announcer.emit("worker-exited", worker.handle, _exit_reason(worker, status, graceful))
         if self.state != OPEN and not self.outcomes.pending:
@@ -331,7 +336,8 @@ class Engine:
 
     def _take_pending(self) -> list[Task[Any]]:
         dispatched = list(self.ledger.dispatched.values())
-        return [*self.scheduler.take_waiting(), *dispatched, *self.tasks_here]
+        waiting = [*self.scheduler.take_waiting(), *self.pauses.take_all()]
+        return [*waiting, *dispatched, *self.tasks_here]
 
     def _add_for_worker(self, task: Task[Any]) -> None:
         slot = task.slot
@@ -347,6 +353,17 @@ class Engine:
         else:
             self.scheduler.place(task, slot)
             self.dispatcher.send(slot, [task])
+
+    def _resume(self, task: Task[Any]) -> None:
+        """Let a task that has paused after a failure run again."""
+        if self.state == CLOSED:
+            return
+        if task.pinned:
+            self._add_for_worker(task)
+            return
+        self.scheduler.add(task)
+        self._grow()
+        self.dispatcher.flush()
 
     def _may_grow(self) -> bool:
         live = self.fleet.live

@@ -85,7 +85,9 @@ class Fleet:
     def start(self, slot: int) -> bool:
         """Start a worker in an empty slot; tell the owner and return False if it cannot be."""
         try:
-            worker = self._launcher.launch(slot, self.dispatcher)
+            worker = self._launcher.launch(
+                slot, self.dispatcher, suspect=self._failed_starts[slot] > 0
+            )
         except Exception as error:  # noqa: BLE001 - OSError, or what pickling the entrypoint raises
             self._owner.cannot_start(slot, self._start_error(error))
             return False
@@ -278,7 +280,8 @@ class Fleet:
             or WorkerStartError(
                 f"worker {slot} {status} before it was ready, {MOST_STARTS} times in a row. Look "
                 "at what the entrypoint's module does when it is imported, and at on_worker_start.",
-                exit_code=status.exit_code,
+                exit_code=status.returncode,
+                output="\n".join(worker.last_lines),
             ),
         )
 
@@ -286,7 +289,8 @@ class Fleet:
         if worker.state != EXITED and not worker.got_ready:
             worker.start_error = WorkerStartError(
                 f"worker {worker.slot} was not ready after {START_TIMEOUT:g} seconds: the "
-                "entrypoint's import or its on_worker_start hangs"
+                "entrypoint's import or its on_worker_start hangs.",
+                output="\n".join(worker.last_lines),
             )
             self.kill(worker)
 

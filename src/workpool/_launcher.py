@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from workpool._output import OutputReader
+from workpool._output import OutputReader, line_handler
 from workpool._serialization import dumps
 from workpool._worker_config import WorkerConfig
 from workpool._worker_process import WorkerProcess
@@ -31,20 +31,22 @@ class Launcher:
         self._target = target
         self._target_bytes: bytes | None = None
 
-    def launch(self, slot: int, dispatcher: Dispatcher) -> WorkerProcess:
+    def launch(self, slot: int, dispatcher: Dispatcher, *, suspect: bool = False) -> WorkerProcess:
         """Start a worker process in a slot.
 
-        Raises `OSError`, or `SerializationError` if the entrypoint cannot be sent.
+        The output of a `suspect` one goes through the pool in any case, so that there is evidence
+        if it dies as its predecessor did. Raises `OSError`, or `SerializationError` if the
+        entrypoint cannot be sent.
         """
         output = self._options.worker_output
         worker = WorkerProcess(
             self._config(slot, dispatcher),
             self._loop,
             {**os.environ, **self._options.env},
-            capture_output=output != "inherit",
+            capture_output=suspect or output != "inherit",
         )
         for stream, descriptor in worker.output.items():
-            reader = OutputReader(worker, stream, descriptor, output)
+            reader = OutputReader(worker, stream, descriptor, line_handler(output))
             self._loop.add_reader(descriptor, reader.read)
             worker.output_readers.append(reader)
         return worker

@@ -7,9 +7,10 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from inspect import iscoroutinefunction
-from numbers import Integral, Real
 from typing import Any, Literal
 
+from workpool._checks import check_callable, check_count, check_seconds
+from workpool._retry_policy import RetryPolicy, checked_retries
 from workpool._serialization import brief
 
 MAX_WORKERS_LIMIT = 1024
@@ -35,7 +36,7 @@ class TaskSettings:
     """What `add_task` was told beside the argument, key and meta."""
 
     timeout: float | None
-    retries: int
+    retries: RetryPolicy
     pinned: bool = False
     """Addressed to one worker (affinity strong or force)."""
     movable: bool = False
@@ -54,7 +55,7 @@ class PoolOptions:
     inherent_cost: Callable[[Any], float] | None
     worker_cost: Callable[[Any, Any], float] | None
     timeout: float | None
-    retries: int
+    retries: RetryPolicy
     max_tasks_per_worker: int | None
     max_memory_per_worker: int | None
     idle_timeout: float | None
@@ -79,7 +80,7 @@ def check_options(
     inherent_cost: Callable[[Any], float] | None,
     worker_cost: Callable[[Any, Any], float] | None,
     timeout: float | None,
-    retries: int,
+    retries: int | RetryPolicy,
     max_tasks_per_worker: int | None,
     max_memory_per_worker: int | None,
     idle_timeout: float | None,
@@ -103,7 +104,6 @@ def check_options(
     check_callable("inherent_cost", inherent_cost)
     check_callable("worker_cost", worker_cost)
     check_timeout(timeout)
-    check_count("retries", retries, at_least=0)
     for option, count in (
         ("max_tasks_per_worker", max_tasks_per_worker),
         ("max_memory_per_worker", max_memory_per_worker),
@@ -121,7 +121,7 @@ def check_options(
         inherent_cost,
         worker_cost,
         timeout,
-        retries,
+        checked_retries(retries),
         max_tasks_per_worker,
         max_memory_per_worker,
         idle_timeout,
@@ -135,32 +135,6 @@ def check_timeout(timeout: float | None) -> None:
     """Check a task's timeout in seconds; None is no timeout."""
     if timeout is not None:
         check_seconds("timeout", timeout)
-
-
-def check_count(option: str, value: object, *, at_least: int) -> None:
-    """Check that an option is a whole number of at least so much."""
-    if not isinstance(value, Integral) or isinstance(value, bool):
-        raise TypeError(f"{option} must be a whole number, not {value!r}")
-    if int(value) < at_least:
-        raise ValueError(f"{option} must be at least {at_least}, not {value}")
-
-
-def check_seconds(option: str, value: object) -> None:
-    """Check that an option is a positive number."""
-    if not isinstance(value, Real) or isinstance(value, bool):
-        raise TypeError(f"{option} must be a number, not {brief(value)}")
-    try:
-        positive = float(value) > 0
-    except OverflowError:
-        positive = False
-    if not positive:
-        raise ValueError(f"{option} must be above 0 and fit a float, not {brief(value)}")
-
-
-def check_callable(option: str, value: object) -> None:
-    """Check that an option is a function, or None."""
-    if value is not None and not callable(value):
-        raise TypeError(f"{option} must be a function, not {value!r}")
 
 
 def check_affinity(affinity: str, slot: int | None) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import pickle
+import random
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from workpool._dispatcher import Dispatcher
     from workpool._interrupts import Interrupts
     from workpool._ledger import Ledger
+    from workpool._pauses import Pauses
     from workpool._revival import Revival
     from workpool._scheduler import Scheduler
     from workpool._system.process import ExitStatus
@@ -47,6 +49,7 @@ class Outcomes:
         self.on_complete: CompletionListener | None = None
         self.dispatcher: Dispatcher
         self.interrupts: Interrupts
+        self.pauses: Pauses
         self._ledger = ledger
         self._scheduler = scheduler
         self._costs = costs
@@ -106,10 +109,10 @@ class Outcomes:
             self._revive(task, data, buffers)
 
     def unreceived(self, worker: WorkerProcess, report: frames.Report, error: OSError) -> None:
-        """End the task of a result that could not be received; it has run, so not again unasked."""
+        """Treat the task of a result that could not be received as one that raised this error."""
         task = self._taken_back(worker, report)
-        if task is not None:
-            self.fail(task, error)
+        if task is not None and not task.done():
+            self.fail_or_retry(task, error)
 
     def error(self, worker: WorkerProcess, report: frames.Report) -> None:
         """End the task of an error report, or let it run again if it may."""
@@ -148,6 +151,7 @@ class Outcomes:
         worker: WorkerProcess,
         held: list[tuple[int, int]],
         status: ExitStatus,
+        oom_kills: int | None = None,
     ) -> bool:
         """Account for the tasks of a worker that has ended; return whether it took any with it."""
         from workpool._worker_crashed import crash_error
@@ -174,6 +178,7 @@ class Outcomes:
                 attempts=task.attempts,
                 argument=brief(task.argument),
                 killed_for=worker.killed_for,
+                oom_kills=oom_kills,
             )
             self.fail_or_retry(task, error)
         for task in not_begun:
@@ -184,11 +189,15 @@ class Outcomes:
     # Ends
 
     def fail_or_retry(self, task: Task[Any], error: BaseException) -> None:
-        """Let a task run again if it has retries left, else end it with the error."""
-        if task.attempts <= task._settings.retries:
-            self._scheduler.add(task)
-        else:
+        """Let a task run again if its retry policy allows it, else end it with the error."""
+        if not _may_run_again(task, task.attempts, error):
             self.fail(task, error)
+            return
+        pause = task._settings.retries.pause(task.attempts, random.random())
+        if pause:
+            self.pauses.add(task, pause)
+        else:
+            self._scheduler.add(task)
 
     def fail(self, task: Task[Any], error: BaseException) -> None:
         """End a pending task with an error."""
@@ -203,6 +212,7 @@ class Outcomes:
     def task_cancelled(self, task: Task[Any]) -> None:
         """Count a task that has just been cancelled, and stop it if it was dispatched."""
         self.cancelled += 1
+        self.pauses.discard(task)
         self.interrupts.interrupt(task)
         if self.on_complete is not None:
             self.on_complete(task, None, asyncio.CancelledError())
@@ -211,9 +221,10 @@ class Outcomes:
     def timed_out(self, task: Task[Any], attempt: int) -> None:
         """Note that a running attempt's time is up; its task ends now, or when it runs again."""
         self._timed_out.add(attempt)
-        if task.attempts >= task._settings.retries:
+        error = timeout_error(task)
+        if not _may_run_again(task, task.attempts + 1, error):
             task.attempts += 1
-            self.fail(task, timeout_error(task))
+            self.fail(task, error)
 
     def succeed(self, task: Task[Any], value: Any) -> None:
         """End a pending task with its result."""
@@ -257,6 +268,16 @@ class Outcomes:
         else:
             self._costs.observe_key(task.key, cost)
         return task
+
+
+def _may_run_again(task: Task[Any], attempts: int, error: BaseException) -> bool:
+    try:
+        return task._settings.retries.allows(attempts, error)
+    except Exception as failure:  # noqa: BLE001 - the user's function must not stop the pool
+        error.add_note(
+            f"It was not run again, because the retry policy's function raised {failure!r}"
+        )
+        return False
 
 
 def timeout_error(task: Task[Any]) -> TaskTimeout:

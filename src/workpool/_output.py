@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 _LONGEST_LINE = 1 << 16
 """Bytes after which a line is passed on although it has not ended."""
 
+LineHandler = Callable[[Any, str, str], object]
+
 
 class OutputReader:
     """Reads one stream of one worker and hands its lines to the parent, live."""
@@ -23,12 +25,12 @@ class OutputReader:
         worker: WorkerProcess,
         stream: str,
         descriptor: int,
-        destination: str | Callable[[Any, str, str], object],
+        handler: LineHandler,
     ) -> None:
         self._worker = worker
         self._stream = stream
         self._descriptor = descriptor
-        self._handler = destination if callable(destination) else print_line
+        self._handler = handler
         self._rest = b""
 
     def read(self) -> bool:
@@ -59,6 +61,7 @@ class OutputReader:
 
     def _pass_on(self, line: bytes) -> None:
         text = line.decode("utf-8", "replace").removesuffix("\r")
+        self._worker.note_line(text)
         try:
             self._handler(self._worker.handle, self._stream, text)
         except Exception as error:  # noqa: BLE001 - the user's handler must not stop the pool
@@ -75,3 +78,18 @@ def print_line(worker: Any, stream: str, line: str) -> None:
     if target is not None:
         with contextlib.suppress(ValueError):  # closed meanwhile
             print(f"[worker {worker.id}] {line}", file=target, flush=True)
+
+
+def write_line(_worker: Any, stream: str, line: str) -> None:
+    """Write a worker's line as it is to this process's own standard output or error."""
+    data = f"{line}\n".encode()
+    with contextlib.suppress(OSError):  # closed, or its reader is gone: then nobody misses it
+        while data:
+            data = data[os.write(2 if stream == "stderr" else 1, data) :]
+
+
+def line_handler(worker_output: str | LineHandler) -> LineHandler:
+    """Return where the lines of a worker go whose output goes through the pool."""
+    if callable(worker_output):
+        return worker_output
+    return print_line if worker_output == "forward" else write_line

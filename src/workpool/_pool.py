@@ -18,6 +18,7 @@ from collections.abc import (
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, Literal, Self, TypedDict, TypeVar, Unpack, overload
 
+from workpool._checks import check_count
 from workpool._engine import CLOSED, OPEN, Engine
 from workpool._entrypoint import Entrypoint, EntrypointFunction, find_target
 from workpool._main_thread import MainThread
@@ -30,10 +31,10 @@ from workpool._options import (
     TaskSettings,
     WorkerOutput,
     check_affinity,
-    check_count,
     check_options,
     check_timeout,
 )
+from workpool._retry_policy import RetryPolicy, checked_retries
 from workpool._statistics import PoolStatistics
 from workpool._target import Target
 from workpool._task import Task
@@ -68,7 +69,7 @@ class PoolKeywords(TypedDict, total=False):
     inherent_cost: Callable[[Task[Any]], float] | None
     worker_cost: Callable[[Task[Any], WorkerHandle], float] | None
     timeout: float | None
-    retries: int
+    retries: int | RetryPolicy
     max_tasks_per_worker: int | None
     max_memory_per_worker: int | None
     idle_timeout: float | None
@@ -98,7 +99,8 @@ class WorkerPool(Generic[ArgT, ResultT]):
         inherent_cost: ``(task) -> seconds``, an estimate used until the task's `key` is known.
         worker_cost: ``(task, worker) -> seconds`` a task costs more in that worker.
         timeout: seconds a task may run, from its start in a worker; None for no limit.
-        retries: how often a task that failed, crashed its worker or timed out is run again.
+        retries: how often a task that failed, crashed its worker or timed out is run again; or a
+            `RetryPolicy`, which says after which failures and after what pause.
         max_tasks_per_worker: a worker is replaced after so many tasks.
         max_memory_per_worker: a worker that uses more (resident bytes, looked at after each task)
             is replaced.
@@ -155,7 +157,7 @@ class WorkerPool(Generic[ArgT, ResultT]):
         inherent_cost: Callable[[Task[Any]], float] | None = None,
         worker_cost: Callable[[Task[Any], WorkerHandle], float] | None = None,
         timeout: float | None = None,
-        retries: int = 0,
+        retries: int | RetryPolicy = 0,
         max_tasks_per_worker: int | None = None,
         max_memory_per_worker: int | None = None,
         idle_timeout: float | None = None,
@@ -182,7 +184,7 @@ class WorkerPool(Generic[ArgT, ResultT]):
             name=name,
         )
         self._target: Target = find_target(entrypoint)
-        self._settings = TaskSettings(timeout, retries)
+        self._settings = TaskSettings(timeout, self._options.retries)
         self._messages = Listeners()
         self._events = Listeners()
         self._main_thread: MainThread | None = None
@@ -201,7 +203,7 @@ class WorkerPool(Generic[ArgT, ResultT]):
         key: Hashable | None = None,
         meta: Any = None,
         timeout: float | None = None,
-        retries: int | None = None,
+        retries: int | RetryPolicy | None = None,
         affinity: Affinity = LIGHT,
         worker: WorkerHandle | int | None = None,
         main_thread: bool = False,
@@ -256,7 +258,7 @@ class WorkerPool(Generic[ArgT, ResultT]):
         *,
         buffer: int | None = None,
         timeout: float | None = None,
-        retries: int | None = None,
+        retries: int | RetryPolicy | None = None,
         key: Hashable | None = None,
     ) -> AsyncIterator[ResultT]:
         """Run every item of a source; iterate over the results in the source's order.
@@ -273,7 +275,7 @@ class WorkerPool(Generic[ArgT, ResultT]):
         *,
         buffer: int | None = None,
         timeout: float | None = None,
-        retries: int | None = None,
+        retries: int | RetryPolicy | None = None,
         key: Hashable | None = None,
     ) -> AsyncIterator[ResultT]:
         """As `map`, but iterate over the results as they come."""
@@ -466,7 +468,7 @@ class WorkerPool(Generic[ArgT, ResultT]):
     def _checked_settings(
         self,
         timeout: float | None,
-        retries: int | None,
+        retries: int | RetryPolicy | None,
         affinity: str,
         worker: WorkerHandle | int | None,
     ) -> TaskSettings:
@@ -481,18 +483,16 @@ class WorkerPool(Generic[ArgT, ResultT]):
                 )
         check_affinity(affinity, slot)
         check_timeout(timeout)
-        if retries is not None:
-            check_count("retries", retries, at_least=0)
         return TaskSettings(
             self._settings.timeout if timeout is None else timeout,
-            self._settings.retries if retries is None else retries,
+            self._settings.retries if retries is None else checked_retries(retries),
             pinned=affinity != LIGHT,
             movable=affinity == STRONG,
             slot=slot,
         )
 
     def _adder(
-        self, timeout: float | None, retries: int | None, key: Hashable | None
+        self, timeout: float | None, retries: int | RetryPolicy | None, key: Hashable | None
     ) -> Callable[[ArgT], Task[ResultT]]:
         return lambda arg: self.add_task(arg, timeout=timeout, retries=retries, key=key)
 

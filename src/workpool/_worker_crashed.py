@@ -37,7 +37,6 @@ class WorkerCrashed(WorkpoolError, BrokenProcessPool):
 
 
 _LIKELY_CAUSES = {
-    "SIGKILL": "probably the kernel's out-of-memory killer, or somebody's kill -9",
     "SIGSEGV": "a segmentation fault, probably in an extension module",
     "SIGBUS": "a bus error, probably a mapped file that shrank or memory that ran out",
     "SIGABRT": "an abort, probably an assertion in an extension module",
@@ -56,11 +55,20 @@ def crash_error(
     attempts: int,
     argument: str,
     killed_for: str = "",
+    oom_kills: int | None = None,
 ) -> WorkerCrashed:
-    """Say what happened to a task whose worker died, and the likely cause."""
+    """Say what happened to a task whose worker died, and the likely cause.
+
+    `oom_kills` is how many processes the kernel has ended for lack of memory meanwhile, None if
+    that is not known.
+    """
     if signal_name is not None:
         how = f"was ended by {signal_name}"
-        cause = _LIKELY_CAUSES.get(signal_name, "the signal was not sent by the pool")
+        cause = (
+            _cause_of_sigkill(oom_kills)
+            if signal_name == "SIGKILL"
+            else _LIKELY_CAUSES.get(signal_name, "the signal was not sent by the pool")
+        )
     elif exit_code is not None:
         how = f"exited with code {exit_code}"
         cause = "probably os._exit() or a library that ends the process"
@@ -81,4 +89,15 @@ def crash_error(
         signal_name=signal_name,
         task_id=task_id,
         attempts=attempts,
+    )
+
+
+def _cause_of_sigkill(oom_kills: int | None) -> str:
+    if oom_kills is None:
+        return "probably the kernel's out-of-memory killer, or somebody's kill -9"
+    if not oom_kills:
+        return "somebody's kill -9; the kernel's out-of-memory killer has not struck meanwhile"
+    return (
+        "probably the kernel's out-of-memory killer: on this machine it has ended "
+        f"{oom_kills} process(es) meanwhile (oom_kill in /proc/vmstat)"
     )

@@ -20,6 +20,10 @@ from workpool._worker_handle import WorkerHandle
 
 STARTING, READY, RETIRING, EXITED = "starting", "ready", "retiring", "exited"
 
+_LAST_LINES = 20
+_LONGEST_NOTED_LINE = 500
+"""Enough for the end of a traceback; an error message is no log file."""
+
 
 class WorkerProcess:
     """A running worker: its process, mail socket, report pipe and liveness pipe."""
@@ -55,6 +59,8 @@ class WorkerProcess:
         self.woken_from = 0
         self.fed_from = 0
         """The sleeps (by their idle flags) that a "look round" or a task has ended."""
+        self.last_lines: deque[str] = deque(maxlen=_LAST_LINES)
+        """What it has written before it was ready, as far as that went through the pool."""
         self.unread = b""
         self.bytes_read = 0
         self._loop = loop
@@ -81,6 +87,11 @@ class WorkerProcess:
         elif self._outbox or not self._try_send(data, descriptor):
             self._outbox.append((data, descriptor))
             self._loop.add_writer(self.mail.fileno(), self._send_outbox)
+
+    def note_line(self, line: str) -> None:
+        """Remember a line it has written, as evidence should it never become ready."""
+        if not self.got_ready:
+            self.last_lines.append(line[:_LONGEST_NOTED_LINE])
 
     def read_reports(self) -> bytes | None:
         """Read what there is in the report pipe: ``b""`` at its end, None when it is empty."""

@@ -54,13 +54,15 @@ class EntrypointError(WorkpoolError):
 class WorkerStartError(WorkpoolError):
     """A worker could not be made ready: its start hook raised or hung, or it died before that.
 
-    Attributes: `exit_code`, the process's exit code (negative: the signal's number), or None
-    when the process did not end by itself.
+    Attributes: `exit_code`, the process's exit code (negative: the number of the signal that ended
+    it), or None when it was not its end that made the start fail; `output`, the last lines the
+    worker wrote, as far as they went through the pool, else ``""``.
     """
 
-    def __init__(self, message: str, *, exit_code: int | None = None) -> None:
-        super().__init__(message)
+    def __init__(self, message: str, *, exit_code: int | None = None, output: str = "") -> None:
+        super().__init__(f"{message} The last it wrote:\n{output}" if output else message)
         self.exit_code = exit_code
+        self.output = output
 
 
 class SerializationError(WorkpoolError):

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from tests import children
+from workpool._system import oom_kills
 from workpool._system.process import ExitStatus, Process, interpreter_command, signal_name
 
 Start = Callable[..., Process]
@@ -54,7 +55,7 @@ def test_a_signal_is_reported_by_name(start: Start, number: int) -> None:
     """A process that a signal ended has that signal's name, and no code."""
     process = start(children.kill_self, int(number))
     status = process.reap(wait=True)
-    assert status == ExitStatus(None, signal.Signals(number).name)
+    assert status == ExitStatus(None, number)
     assert str(status) == f"ended by {signal.Signals(number).name}"
 
 
@@ -71,7 +72,7 @@ def test_a_running_process_has_no_status(start: Start) -> None:
     assert process.reap() is None
     process.send_signal(signal.SIGKILL)
     wait_for(process)
-    assert process.reap() == ExitStatus(None, "SIGKILL")
+    assert process.reap() == ExitStatus(None, signal.SIGKILL)
 
 
 def test_a_status_that_somebody_else_took_is_unknown(start: Start) -> None:
@@ -184,3 +185,13 @@ def described(command: list[str], environment: dict[str, str] | None = None) -> 
     assert output.returncode == 0, output.stderr
     seen: dict[str, Any] = json.loads(output.stdout)
     return seen
+
+
+def test_kills_for_lack_of_memory_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is new since the last look is returned; None where the kernel does not tell."""
+    counts = iter([3, 3, 5, None, 6])
+    monkeypatch.setattr(oom_kills, "_count", lambda: next(counts))
+    kills = oom_kills.OomKills()
+    assert [kills.since_last_look() for _ in range(4)] == [0, 2, None, None]
+    monkeypatch.undo()
+    assert oom_kills.OomKills().since_last_look() is not None

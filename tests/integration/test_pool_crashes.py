@@ -216,28 +216,58 @@ async def test_without_retries_a_crashed_task_never_runs_again(tmp_path: Path) -
     assert [(tmp_path / f"{number}").read_text() for number in range(6)] == ["."] * 6
 
 
+async def test_a_fault_in_native_code_leaves_the_python_stack(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    """Where the worker's errors go, the function that was running can be read."""
+    async with Pool(call, max_workers=1) as pool:
+        with pytest.raises(WorkerCrashed, match="segmentation fault"):
+            await pool.add_task((children.read_address_zero,))
+    assert "in read_address_zero" in capfd.readouterr().err
+
+
 # Deaths before a worker is ready
 
 
 @pytest.mark.parametrize("where", ["import", "hook"])
-async def test_a_worker_that_never_gets_ready(tmp_path: Path, where: str) -> None:
-    """After five deaths in a row the waiting tasks fail with `WorkerStartError`; then no more."""
+@pytest.mark.parametrize("worker_output", ["inherit", "forward"])
+async def test_a_worker_that_never_gets_ready(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], where: str, worker_output: Any
+) -> None:
+    """After five deaths in a row the waiting tasks fail with `WorkerStartError`; then no more.
+
+    The error has the end of what the last of them wrote, all of which is seen here as well.
+    """
+    die = "print('no such library', file=sys.stderr, flush=True); os._exit(11)\n"
     (tmp_path / "dies.py").write_text(
-        "import os\n"
-        + ("os._exit(11)\n" if where == "import" else "")
-        + "def start(client): os._exit(11)\ndef run(argument): return argument\n"
+        "import os, sys\n"
+        + (die if where == "import" else "")
+        + f"def start(client): {die}def run(argument): return argument\n"
         + "run.on_worker_start = start\n"
     )
     launched: list[WorkerHandle] = []
-    async with Pool(f"{tmp_path}/dies.py:run", max_workers=1) as pool:
+    form = f"{tmp_path}/dies.py:run"
+    async with Pool(form, max_workers=1, worker_output=worker_output) as pool:
         pool.on("worker-launched", launched.append)
         outcomes = await asyncio.gather(*map(pool.add_task, range(3)), return_exceptions=True)
         for error in outcomes:
             assert isinstance(error, WorkerStartError)
             assert error.exit_code == 11
             assert "code 11" in str(error)
+            assert error.output == "no such library"
+            assert "no such library" in str(error)
         assert len(launched) == 5
         assert pool.workers == ()
+    assert capfd.readouterr().err.count("no such library\n") == 5
+
+
+async def test_a_signal_before_a_worker_is_ready(tmp_path: Path) -> None:
+    """The start error names the signal and has its number, negative, as the exit code."""
+    (tmp_path / "dies.py").write_text("import os; os.kill(os.getpid(), 9)\n")
+    async with Pool(f"{tmp_path}/dies.py:run", max_workers=1) as pool:
+        with pytest.raises(WorkerStartError, match="SIGKILL") as caught:
+            await pool.add_task(1)
+    assert (caught.value.exit_code, caught.value.output) == (-9, "")
 
 
 async def test_a_worker_that_gets_ready_at_last(tmp_path: Path) -> None:

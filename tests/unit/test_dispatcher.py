@@ -13,6 +13,7 @@ from workpool._dispatcher import Dispatcher
 from workpool._frames import TOKEN
 from workpool._ledger import Ledger
 from workpool._options import TaskSettings
+from workpool._retry_policy import RetryPolicy
 from workpool._scheduler import Scheduler
 from workpool._system.arena import RECORD_LIMIT
 from workpool._system.status_page import IDLE, new_page
@@ -36,7 +37,7 @@ class PlainTask:
     attempts: int = 0
     offset: int = -1
     error: BaseException | None = None
-    _settings: TaskSettings = field(default_factory=lambda: TaskSettings(None, 0))
+    _settings: TaskSettings = field(default_factory=lambda: TaskSettings(None, RetryPolicy(0)))
 
     @property
     def pinned(self) -> bool:

@@ -32,6 +32,7 @@ SPECIMENS: list[Exception] = [
     EntrypointError("missing", module="pkg.mod", symbol="render"),
     EntrypointError("missing"),
     WorkerStartError("hung", exit_code=-9),
+    WorkerStartError("died", exit_code=1, output="no such library"),
     SerializationError("stays here", side="worker", subject="result"),
     TaskTimeout("too long"),
     TaskCancelled("enough"),
@@ -114,6 +115,24 @@ def test_a_crash_says_what_happened_why_and_what_to_do(
         assert part in str(error)
     assert (error.pid, error.exit_code, error.signal_name) == (11, exit_code, signal_name)
     assert (error.task_id, error.attempts) == (5, 2)
+
+
+@pytest.mark.parametrize(
+    ("oom_kills", "said"),
+    [(None, "or somebody's kill -9"), (0, "has not struck"), (2, "ended 2 process")],
+)
+def test_a_kill_is_explained_by_the_kernels_count(oom_kills: int | None, said: str) -> None:
+    """What the out-of-memory killer has done meanwhile decides what a SIGKILL probably was."""
+    error = crash_error(
+        pid=11,
+        exit_code=None,
+        signal_name="SIGKILL",
+        task_id=5,
+        attempts=1,
+        argument="'cat.png'",
+        oom_kills=oom_kills,
+    )
+    assert said in str(error)
 
 
 def test_errors_do_not_import_multiprocessing() -> None:

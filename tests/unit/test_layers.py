@@ -18,6 +18,7 @@ LAYERS = {
     "pure": [
         "workpool.errors",
         "workpool._worker_crashed",
+        "workpool._checks",
         "workpool._costs",
         "workpool._entrypoint",
         "workpool._frames",
@@ -25,6 +26,7 @@ LAYERS = {
         "workpool._messages",
         "workpool._options",
         "workpool._quick",
+        "workpool._retry_policy",
         "workpool._scheduler",
         "workpool._pickling_by_value",
         "workpool._serialization",
@@ -50,6 +52,7 @@ LAYERS = {
         "workpool._main_thread",
         "workpool._map",
         "workpool._outcomes",
+        "workpool._pauses",
         "workpool._pool",
         "workpool._report_reader",
         "workpool._revival",

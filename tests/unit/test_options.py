@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workpool import _options
+from workpool import RetryPolicy, _options
 
 DEFAULTS: dict[str, Any] = {
     "max_workers": None,
@@ -39,7 +39,11 @@ def test_the_defaults_are_the_documented_ones() -> None:
     """As many workers as usable CPUs, none kept, no limits, output inherited."""
     options = checked()
     assert options.max_workers == _options.usable_cpus() >= 1
-    assert (options.min_workers, options.tasks_per_worker, options.retries) == (0, 1, 0)
+    assert (options.min_workers, options.tasks_per_worker, options.retries) == (
+        0,
+        1,
+        RetryPolicy(0),
+    )
     assert options.worker_concurrency == _options.DEFAULT_CONCURRENCY
     assert (options.timeout, options.idle_timeout) == (None, None)
     assert (options.env, options.worker_output, options.name) == ({}, "inherit", "workpool")
@@ -54,7 +58,7 @@ def test_the_defaults_are_the_documented_ones() -> None:
         {"tasks_per_worker": 0.5},
         {"timeout": Fraction(1, 3)},
         {"timeout": math.inf},
-        {"retries": 7},
+        {"retries": RetryPolicy(7, on=OSError, backoff=0.5)},
         {"max_tasks_per_worker": 1, "max_memory_per_worker": 1},
         {"idle_timeout": 0.01},
         {"env": {"A": "", "B": "=x"}},

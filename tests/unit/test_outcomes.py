@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import signal
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any, cast
@@ -15,11 +16,12 @@ from workpool._costs import CostModel
 from workpool._ledger import Ledger
 from workpool._options import TaskSettings
 from workpool._outcomes import Outcomes
+from workpool._retry_policy import RetryPolicy
 from workpool._scheduler import Scheduler
 from workpool._serialization import pack_error
 from workpool._system.process import ExitStatus
 
-KILLED = ExitStatus(None, "SIGKILL")
+KILLED = ExitStatus(None, signal.SIGKILL)
 
 
 @dataclass(eq=False)
@@ -78,12 +80,14 @@ class Bench:
         self.outcomes.dispatcher = dispatcher
         interrupts: Any = SimpleNamespace(ended=self.forgotten.append, interrupt=lambda task: None)
         self.outcomes.interrupts = interrupts
+        pauses: Any = SimpleNamespace(discard=lambda task: None)
+        self.outcomes.pauses = pauses
 
     def dispatched(
         self, *, key: str | None = None, retries: int = 0, timeout: float | None = None
     ) -> tuple[PlainTask, int]:
         """Return a task that has been sent to slot 0, and its attempt."""
-        task = PlainTask(self.ledger.new_id(), TaskSettings(timeout, retries), key)
+        task = PlainTask(self.ledger.new_id(), TaskSettings(timeout, RetryPolicy(retries)), key)
         self.outcomes.pending += 1
         return task, self.send(task)
 
@@ -190,7 +194,7 @@ def test_a_failed_task_runs_again_as_often_as_it_may(bench: Bench) -> None:
 def test_a_crash_fails_what_was_begun_and_sends_the_rest_again(bench: Bench) -> None:
     """Only the task that ran is lost; one that was only taken waits again, before all others."""
     (ran, first), (taken, second) = bench.dispatched(), bench.dispatched()
-    later = PlainTask(99, TaskSettings(None, 0))
+    later = PlainTask(99, TaskSettings(None, RetryPolicy(0)))
     bench.scheduler.add(later)
     assert bench.crash((first, 1), (second, 0))
     assert isinstance(ran.end, WorkerCrashed)
@@ -253,3 +257,18 @@ def test_a_skipped_task_that_was_not_cancelled_is_not_lost(bench: Bench) -> None
     waits = task in bench.scheduler.take_waiting()
     assert waits or isinstance(task.end, TaskTimeout)
     assert bench.scheduler.slots[0].count == 0
+
+
+def test_a_pause_is_the_policys(bench: Bench) -> None:
+    """With a back-off the task waits outside the backlog; without one it goes there at once."""
+    kept: list[tuple[Any, float]] = []
+    pauses: Any = SimpleNamespace(add=lambda task, seconds: kept.append((task, seconds)))
+    bench.outcomes.pauses = pauses
+    task, attempt = bench.dispatched()
+    task._settings = TaskSettings(None, RetryPolicy(2, on=ValueError, backoff=1.5))
+    bench.outcomes.error(bench.worker, bench.failure(attempt, ValueError()))
+    assert kept == [(task, 1.5)]
+    assert (bench.scheduler.waiting(), bench.outcomes.pending) == (0, 1)
+    attempt = bench.send(task)
+    bench.outcomes.error(bench.worker, bench.failure(attempt, KeyError()))
+    assert isinstance(task.end, KeyError)

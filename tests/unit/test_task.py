@@ -10,6 +10,7 @@ import pytest
 
 from workpool import Task
 from workpool._options import TaskSettings
+from workpool._retry_policy import RetryPolicy
 
 
 class FakePool:
@@ -31,7 +32,7 @@ class FakePool:
 def made(pool: FakePool) -> Task[int]:
     task: Task[int] = Task(loop=asyncio.get_running_loop())
     task._pool = pool  # type: ignore[assignment]
-    task._settings = TaskSettings(None, 0)
+    task._settings = TaskSettings(None, RetryPolicy(0))
     task.id, task.argument, task.key, task.meta = 7, "argument", None, None
     task.attempts = task.dispatches = 0
     task.slot = -1

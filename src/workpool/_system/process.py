@@ -18,7 +18,17 @@ class ExitStatus(NamedTuple):
     """How a process ended: by itself with a code, by a signal, or unknown (both None)."""
 
     exit_code: int | None
-    signal_name: str | None
+    signal_number: int | None
+
+    @property
+    def signal_name(self) -> str | None:
+        """``"SIGKILL"`` for 9, and so on; None if no signal ended it."""
+        return None if self.signal_number is None else signal_name(self.signal_number)
+
+    @property
+    def returncode(self) -> int | None:
+        """The exit code, or minus the signal's number, as `subprocess` has it."""
+        return self.exit_code if self.signal_number is None else -self.signal_number
 
     def __str__(self) -> str:
         if self.signal_name is not None:
@@ -92,7 +102,7 @@ class Process:
             return None
         if result.si_code == os.CLD_EXITED:
             return ExitStatus(result.si_status, None)
-        return ExitStatus(None, signal_name(result.si_status))
+        return ExitStatus(None, result.si_status)
 
     def close(self) -> None:
         """Close the pidfd."""

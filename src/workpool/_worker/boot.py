@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import os
 import sys
 
@@ -168,6 +169,11 @@ def _keep_to_ourselves(config: WorkerConfig, mail_descriptor: int, liveness: Liv
 
 
 def _set_up_streams() -> None:
+    try:  # noqa: SIM105 - contextlib is not imported in every worker
+        # A worker that a fault in native code ends leaves the Python stack where its errors go.
+        faulthandler.enable()
+    except (AttributeError, OSError, RuntimeError, ValueError):
+        pass  # there is no standard error
     for stream in (sys.stdout, sys.stderr):
         reconfigure = getattr(stream, "reconfigure", None)
         if reconfigure is not None:
