@@ -21,6 +21,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from workpool._entrypoint import Entrypoint, EntrypointFunction, entrypoint
     from workpool._pool import WorkerPool
+    from workpool._progress import CompletionEvent, ErrorEvent, ProcessSummary, Progress
     from workpool._retry_policy import RetryPolicy
     from workpool._statistics import PoolStatistics, WorkerStatistics
     from workpool._task import Task
@@ -29,9 +30,14 @@ if TYPE_CHECKING:
     from workpool._worker_crashed import WorkerCrashed
     from workpool._worker_handle import WorkerHandle
     from workpool.errors import (
+        ChannelClosed,
+        ChannelFull,
+        ChannelTimeout,
+        CommandFailed,
         EntrypointError,
         InternalError,
         PoolClosed,
+        RequestFailed,
         SerializationError,
         TaskCancelled,
         TaskTimeout,
@@ -43,12 +49,21 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "ChannelClosed",
+    "ChannelFull",
+    "ChannelTimeout",
+    "CommandFailed",
+    "CompletionEvent",
     "Entrypoint",
     "EntrypointError",
     "EntrypointFunction",
+    "ErrorEvent",
     "InternalError",
     "PoolClosed",
     "PoolStatistics",
+    "ProcessSummary",
+    "Progress",
+    "RequestFailed",
     "RetryPolicy",
     "SerializationError",
     "Task",
@@ -68,9 +83,13 @@ __all__ = [
 ]
 
 _HOMES = {
+    "CompletionEvent": "_progress",
     "Entrypoint": "_entrypoint",
     "EntrypointFunction": "_entrypoint",
+    "ErrorEvent": "_progress",
     "PoolStatistics": "_statistics",
+    "ProcessSummary": "_progress",
+    "Progress": "_progress",
     "RetryPolicy": "_retry_policy",
     "Task": "_task",
     "TaskInfo": "_worker.client",

@@ -1,4 +1,4 @@
-"""`map` and `map_unordered`: a source in, results out, a bounded number of tasks between."""
+"""A source in, results or tasks out, a bounded number of tasks between."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 ArgT = TypeVar("ArgT")
 ResultT = TypeVar("ResultT")
+FutureT = TypeVar("FutureT", bound="asyncio.Future[Any]")
 
 _LONGEST_TURN = 0.001
 """Seconds a source may be read for before the event loop has a turn."""
@@ -40,6 +41,19 @@ async def map_as_completed(
         while (future := await feed.next()) is not None:
             feed.make_room()
             yield future.result()
+    finally:
+        await feed.stop()
+
+
+async def tasks_as_ended(
+    source: Source[ArgT], buffer: int, add: Callable[[ArgT], FutureT]
+) -> AsyncIterator[FutureT]:
+    """Yield the tasks themselves as they end, in whatever way; room is made when the next is taken."""
+    feed = _Feed(source, buffer, add, ordered=False)
+    try:
+        while (future := await feed.next()) is not None:
+            yield future  # type: ignore[misc]  # it came from `add`
+            feed.make_room()
     finally:
         await feed.stop()
 

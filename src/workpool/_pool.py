@@ -7,22 +7,18 @@ import os
 import warnings
 import weakref
 from collections.abc import (
-    AsyncIterable,
-    AsyncIterator,
     Callable,
     Coroutine,
     Hashable,
-    Iterable,
     Mapping,
 )
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Generic, Literal, Self, TypedDict, TypeVar, Unpack, overload
+from typing import TYPE_CHECKING, Any, Literal, Self, TypedDict, TypeVar, Unpack, overload
 
 from workpool._checks import check_count
 from workpool._engine import CLOSED, OPEN, Engine
 from workpool._entrypoint import Entrypoint, EntrypointFunction, find_target
 from workpool._main_thread import MainThread
-from workpool._map import map_as_completed, map_ordered
 from workpool._messages import Listeners
 from workpool._options import (
     LIGHT,
@@ -35,6 +31,7 @@ from workpool._options import (
     check_timeout,
 )
 from workpool._retry_policy import RetryPolicy, checked_retries
+from workpool._source_methods import SourceMethods
 from workpool._statistics import PoolStatistics
 from workpool._target import Target
 from workpool._task import Task
@@ -49,10 +46,6 @@ ResultT = TypeVar("ResultT")
 
 Event = Literal["task-added", "task-complete", "worker-launched", "worker-exited"]
 EVENTS = ("task-added", "task-complete", "worker-launched", "worker-exited")
-
-MAP_BUFFER = 1024
-"""Tasks a `map` keeps between its source and its consumer unless told otherwise: enough to keep
-every worker busy with tiny tasks, and a bound for endless sources."""
 
 _current_loop = asyncio._get_running_loop  # a third of the cost of the one that raises
 
@@ -78,7 +71,7 @@ class PoolKeywords(TypedDict, total=False):
     name: str | None
 
 
-class WorkerPool(Generic[ArgT, ResultT]):
+class WorkerPool(SourceMethods[ArgT, ResultT]):
     """A pool of worker processes that run one entrypoint and steal work from each other.
 
     Use it as ``async with WorkerPool(function) as pool: await pool.add_task(argument)``. It belongs
@@ -251,35 +244,6 @@ class WorkerPool(Generic[ArgT, ResultT]):
         if engine.announce_tasks:
             engine.announcer.emit("task-added", task)
         return task
-
-    def map(
-        self,
-        source: Iterable[ArgT] | AsyncIterable[ArgT],
-        *,
-        buffer: int | None = None,
-        timeout: float | None = None,
-        retries: int | RetryPolicy | None = None,
-        key: Hashable | None = None,
-    ) -> AsyncIterator[ResultT]:
-        """Run every item of a source; iterate over the results in the source's order.
-
-        At most `buffer` items are between the source and the consumer, so an endless source runs
-        in bounded memory. The first failure is raised in its place and ends the iteration; that,
-        and leaving the loop early (``aclose()`` of the iterator), cancels what is in flight.
-        """
-        return map_ordered(source, _buffer(buffer), self._adder(timeout, retries, key))
-
-    def map_unordered(
-        self,
-        source: Iterable[ArgT] | AsyncIterable[ArgT],
-        *,
-        buffer: int | None = None,
-        timeout: float | None = None,
-        retries: int | RetryPolicy | None = None,
-        key: Hashable | None = None,
-    ) -> AsyncIterator[ResultT]:
-        """As `map`, but iterate over the results as they come."""
-        return map_as_completed(source, _buffer(buffer), self._adder(timeout, retries, key))
 
     async def when_idle(self) -> None:
         """Wait until every task added so far, and those added meanwhile, has ended."""
@@ -491,11 +455,6 @@ class WorkerPool(Generic[ArgT, ResultT]):
             slot=slot,
         )
 
-    def _adder(
-        self, timeout: float | None, retries: int | RetryPolicy | None, key: Hashable | None
-    ) -> Callable[[ArgT], Task[ResultT]]:
-        return lambda arg: self.add_task(arg, timeout=timeout, retries=retries, key=key)
-
     def _run_here(self, engine: Engine, task: Task[ResultT]) -> None:
         if self._main_thread is None:
             self._main_thread = MainThread(self._target, engine)
@@ -510,13 +469,6 @@ def _running_loop() -> asyncio.AbstractEventLoop:
             "a WorkerPool is used inside a running event loop: call it from a coroutine that "
             "asyncio.run() runs"
         ) from None
-
-
-def _buffer(buffer: int | None) -> int:
-    if buffer is None:
-        return MAP_BUFFER
-    check_count("buffer", buffer, at_least=1)
-    return buffer
 
 
 def _let_go_in_child() -> None:
