@@ -26,6 +26,7 @@ from workpool._system.mail import Locker
 from workpool._system.memory import write_parcel
 from workpool._system.status_page import IDLE, MAIL, StatusPage
 from workpool._system.token_queue import TokenQueue
+from workpool._worker_process import RETIRING
 from workpool.errors import SerializationError
 
 if TYPE_CHECKING:
@@ -164,8 +165,11 @@ class Dispatcher:
         self.post(slot, data, descriptor)
         worker = self._workers[slot]
         if worker is not None:
-            worker.fed_from = self.page.words[self.page.field(slot, IDLE)]
             waiting = self.queues[slot].waiting()
+            asleep_since = self.page.words[self.page.field(slot, IDLE)]
+            if asleep_since and asleep_since in (worker.fed_from, worker.woken_from):
+                waiting += 1  # what it was counted on for may lie in another queue
+            worker.fed_from = asleep_since
             if waiting:
                 self.wake(waiting, but=slot)
 
@@ -178,18 +182,28 @@ class Dispatcher:
         self.post(slot, MAIL_CANCEL + attempt.to_bytes(8, "little"))
 
     def wake(self, count: int, but: int = -1) -> None:
-        """Have up to `count` sleeping workers look round, each once per sleep."""
+        """Have up to `count` sleeping workers look round, each once per sleep.
+
+        Last come those that were counted on for a task of their own: they may be getting up for
+        that, or sleep on because a thief took it.
+        """
         words, field = self.page.words, self.page.field
+        fed = []
         for worker in self._workers:
             if count <= 0:
                 return
-            if worker is None or worker.slot == but:
+            if worker is None or worker.slot == but or worker.state == RETIRING:
                 continue
             asleep_since = words[field(worker.slot, IDLE)]
-            if asleep_since and worker.woken_from != asleep_since:
-                worker.woken_from = asleep_since
-                self.post(worker.slot, MAIL_LOOK_ROUND)
-                count -= 1
+            if not asleep_since or worker.woken_from == asleep_since:
+                continue
+            if worker.fed_from == asleep_since:
+                fed.append((worker, asleep_since))
+                continue
+            self._have_look_round(worker, asleep_since)
+            count -= 1
+        for worker, asleep_since in fed[: max(0, count)]:
+            self._have_look_round(worker, asleep_since)
 
     def tokens_waiting(self, slot: int | None = None) -> int:
         """Return how many tokens nobody has taken, in one queue or in all."""
@@ -228,13 +242,23 @@ class Dispatcher:
         owner = self._workers[slot]
         asleep_since = self.page.words[self.page.field(slot, IDLE)]
         surplus = pushed
-        if owner is not None and asleep_since and owner.fed_from != asleep_since:
+        if (
+            owner is not None
+            and asleep_since
+            and asleep_since not in (owner.fed_from, owner.woken_from)
+            and owner.state != RETIRING
+        ):
             # The push itself wakes the owner, for one task; once per sleep, however long it takes
-            # to get up.
+            # to get up, and not if it is getting up for another.
             owner.fed_from = asleep_since
             surplus -= 1
         if surplus:
             self.wake(surplus, but=slot)
+
+    @staticmethod
+    def _have_look_round(worker: WorkerProcess, asleep_since: int) -> None:
+        worker.woken_from = asleep_since
+        worker.post(MAIL_LOOK_ROUND)
 
     def _token(self, task: Task[Any]) -> bytes:
         """Pack a task: its record goes into the arena, its token is returned."""

@@ -72,6 +72,7 @@ class Engine:
         self._idle_waiters: list[asyncio.Future[None]] = []
         self._closed_waiters: list[asyncio.Future[None]] = []
         self._flush_due = False
+        self._hurried = False
         self._no_start_before = 0.0
         self._oom_kills = OomKills()
         self.on_stopping: Callable[[], asyncio.Future[None] | None] = lambda: None
@@ -206,7 +207,8 @@ class Engine:
             await self._wait_in(self._closed_waiters)
 
     def cancel_pending(self) -> None:
-        """Cancel every task that has not ended."""
+        """Cancel every task that has not ended; the close that follows is in a hurry."""
+        self._hurried = True
         for task in self._take_pending():
             task.cancel()
 
@@ -249,9 +251,12 @@ class Engine:
         self.announcer.emit("worker-launched", worker.handle)
 
     def worker_leaving(self, worker: WorkerProcess) -> None:
-        """Send nothing more to the queue of a worker that is about to end; others empty it."""
+        """Send nothing more to the queue of a worker that is about to end; others empty it.
+
+        They are woken for what waits in any queue: it may have been counted on for that.
+        """
         self.scheduler.slots[worker.slot].open = False
-        self.dispatcher.wake(self.dispatcher.tokens_waiting(worker.slot), but=worker.slot)
+        self.dispatcher.wake(self.dispatcher.tokens_waiting(), but=worker.slot)
 
     def worker_exited(self, worker: WorkerProcess, status: ExitStatus) -> bool:
         """Account for a worker's tasks, tell, and replace it if it crashed or is needed.
@@ -440,7 +445,7 @@ class Engine:
         self._stopping = self.on_stopping()
         if self._stopping is not None:
             self._stopping.add_done_callback(lambda _: self._finish_close())
-        self.fleet.stop_all()
+        self.fleet.stop_all(hurried=self._hurried)
         self._finish_close()
 
     def _finish_close(self) -> None:
@@ -469,6 +474,6 @@ class Engine:
 
 
 def _exit_reason(worker: WorkerProcess, status: ExitStatus, graceful: bool) -> str:
-    if graceful and worker.exit_reason:
+    if graceful and worker.exit_reason and not worker.killed_for:
         return worker.exit_reason
     return f"{worker.exit_reason}: {status}" if worker.exit_reason else str(status)

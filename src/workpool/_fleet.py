@@ -46,6 +46,9 @@ MOST_STARTS = 5
 EXIT_GRACE = 10.0
 """Seconds a worker that was asked to stop has for its exit hook before it is killed."""
 
+START_GRACE = 1.0
+"""Seconds a worker that is still starting has for ending when the pool is left on an error."""
+
 _LIMITS = (errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ENOMEM)
 
 
@@ -153,13 +156,17 @@ class Fleet:
             worker.killed_for = worker.killed_for or reason
             worker.process.send_signal(signal.SIGKILL)
 
-    def stop_all(self) -> None:
-        """Ask every worker to end gracefully; those that have not after a grace are killed."""
+    def stop_all(self, *, hurried: bool = False) -> None:
+        """Ask every worker to end gracefully; those that have not after a grace are killed.
+
+        In a hurry those that have not even started get less of it: they have nothing to end.
+        """
         for worker in self.present():
+            grace = START_GRACE if hurried and not worker.got_ready else EXIT_GRACE
             self.retire(worker)
             worker.timer.cancel()
             worker.timer = self._loop.call_later(
-                EXIT_GRACE, self.kill, worker, f"it had not ended after {EXIT_GRACE:g} seconds"
+                grace, self.kill, worker, f"it had not ended after {grace:g} seconds"
             )
 
     def kill_all(self) -> None:

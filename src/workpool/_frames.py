@@ -64,6 +64,10 @@ IN_PARCEL = 0x80
 REPORT = Struct("<IBQd")
 """Length of the body, kind, attempt (0 where it does not apply), cost in seconds."""
 
+MOST_REPORT_BODY = 4096 - REPORT.size
+"""Bytes. Larger bodies go as parcels, so that a report is one write of at most PIPE_BUF bytes, which the
+kernel does whole or not at all: threads need no lock, and no signal can tear the stream."""
+
 # Tags of mail.
 MAIL_MESSAGE = b"m"
 MAIL_TASK = b"t"
@@ -78,17 +82,24 @@ of thousands a second."""
 
 
 def split_reports(data: bytes) -> tuple[list[Report], bytes]:
-    """Cut a stretch of a report stream into its whole reports and the incomplete rest.
+    """Cut a stretch of a report stream into its whole reports and the rest.
 
-    Raises `InternalError` if the stream cannot be one of reports.
+    The rest is an incomplete report, or begins with something that is none. Raises `InternalError`
+    when it is that with which `data` begins: what was reported before it comes out first, so what
+    is decoded does not depend on where a stream was cut.
     """
     reports: list[Report] = []
     append, unpack, header = reports.append, REPORT.unpack_from, REPORT.size
     position, size = 0, len(data)
     while position + header <= size:
         length, kind, attempt, cost = unpack(data, position)
-        if kind & ~IN_PARCEL not in _KINDS:
-            raise InternalError(f"a report of the unknown kind {kind} came from a worker")
+        if length > MOST_REPORT_BODY or kind & ~IN_PARCEL not in _KINDS:
+            if reports:
+                break
+            raise InternalError(
+                f"something that is no report came from a worker: kind {kind}, {length} bytes. Probably "
+                "a task wrote to a descriptor that it had not opened"
+            )
         end = position + header + length
         if end > size:
             break

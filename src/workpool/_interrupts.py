@@ -70,7 +70,7 @@ class Interrupts:
         self._dispatcher.mark_cancelled(task)
         self._marked.append(attempt)
         if len(self._marked) == 1:
-            self._loop.call_later(SETTLE_SECONDS, self._look_at_marked)
+            self._loop.call_soon(self._let_settle)
 
     def ended(self, attempt: int) -> None:
         """Note that an attempt has ended."""
@@ -98,8 +98,12 @@ class Interrupts:
                 if begun and attempt in self._ledger.dispatched:
                     yield worker, attempt, begun
 
-    def _look_at_marked(self) -> None:
+    def _let_settle(self) -> None:
+        """Let the time begin when the last of the marks made in one turn of the loop is written."""
         marked, self._marked = set(self._marked), []
+        self._loop.call_later(SETTLE_SECONDS, self._look_at_marked, marked)
+
+    def _look_at_marked(self, marked: set[int]) -> None:
         for worker, attempt, _ in list(self._begun()):
             if attempt in marked:
                 self._interrupt_running(worker, attempt)

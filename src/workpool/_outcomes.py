@@ -128,7 +128,7 @@ class Outcomes:
             self.fail_or_retry(task, error)
 
     def skipped(self, worker: WorkerProcess, report: frames.Report) -> None:
-        """Strike out a task that was cancelled before it began."""
+        """Strike out a task that was cancelled, or whose time was up, before its first step."""
         attempt = report[1]
         task = self._ledger.finish(attempt)
         self._no_longer_interrupted(attempt)
@@ -136,8 +136,7 @@ class Outcomes:
             return
         self.dispatcher.reclaim(task)
         if not task.done():
-            task.attempts -= 1
-            self.fail(task, timeout_error(task))
+            self.fail_or_retry(task, timeout_error(task))
 
     def pre_task_cost(self, report: frames.Report) -> None:
         """Note the time a task's pre_task hook took."""

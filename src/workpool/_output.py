@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import sys
 from collections.abc import Callable
@@ -13,6 +14,9 @@ if TYPE_CHECKING:
 
 _LONGEST_LINE = 1 << 16
 """Bytes after which a line is passed on although it has not ended."""
+
+_READ_BYTES = 1 << 16
+"""What a pipe holds unless somebody has asked for more."""
 
 LineHandler = Callable[[Any, str, str], object]
 
@@ -36,7 +40,7 @@ class OutputReader:
     def read(self) -> bool:
         """Pass on what there is; return False when there is nothing more for now."""
         try:
-            data = os.read(self._descriptor, 1 << 16)
+            data = os.read(self._descriptor, _READ_BYTES)
         except BlockingIOError:
             return False
         if not data:
@@ -49,9 +53,13 @@ class OutputReader:
         return bool(data)
 
     def finish(self) -> None:
-        """Pass on the last of it, also an unfinished line."""
-        while self.read():
-            pass
+        """Pass on the last that the worker has written, also an unfinished line.
+
+        No more than a pipe holds: programs that its tasks have left may go on writing for ever.
+        """
+        for _ in range(1 + fcntl.fcntl(self._descriptor, fcntl.F_GETPIPE_SZ) // _READ_BYTES):
+            if not self.read():
+                break
         self._flush()
 
     def _flush(self) -> None:

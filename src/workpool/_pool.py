@@ -369,6 +369,9 @@ class WorkerPool(SourceMethods[ArgT, ResultT]):
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        if exc_type is GeneratorExit:
+            self.kill()  # the coroutine is thrown away, and can wait for nothing any more
+            return
         if exc_type is not None and self._engine is not None and self._engine.state == OPEN:
             self._engine.cancel_pending()
         await self.aclose()

@@ -8,6 +8,8 @@ import os
 import pickle
 import signal
 import socket
+import threading
+import weakref
 from collections import deque
 from collections.abc import Callable, Mapping
 
@@ -23,6 +25,11 @@ STARTING, READY, RETIRING, EXITED = "starting", "ready", "retiring", "exited"
 _LAST_LINES = 20
 _LONGEST_NOTED_LINE = 500
 """Enough for the end of a traceback; an error message is no log file."""
+
+# A child that another thread forks off this process while a worker is started must find an owner for
+# every descriptor: the end of a liveness pipe that nobody closes there would keep the worker alive.
+_no_fork = threading.RLock()
+_open_workers: weakref.WeakSet[WorkerProcess] = weakref.WeakSet()
 
 
 class WorkerProcess:
@@ -56,9 +63,11 @@ class WorkerProcess:
         self.exit_reason = ""
         self.killed_for = ""
         """Why the pool, or its user, has killed it."""
-        self.woken_from = 0
         self.fed_from = 0
-        """The sleeps (by their idle flags) that a "look round" or a task has ended."""
+        """The sleep (by its idle flag) that a task or a message of its own has ended, unless a thief took
+        the task before it could get up."""
+        self.woken_from = 0
+        """The sleep that a "look round" has ended, for certain."""
         self.last_lines: deque[str] = deque(maxlen=_LAST_LINES)
         """What it has written before it was ready, as far as that went through the pool."""
         self.unread = b""
@@ -68,7 +77,7 @@ class WorkerProcess:
         self._outbox: deque[tuple[bytes, int | None]] = deque()
         self.output: dict[str, int] = {}
         self.output_readers: list[OutputReader] = []
-        with contextlib.ExitStack() as undo:
+        with _no_fork, contextlib.ExitStack() as undo:
             child = self._open(undo, capture_output)
             config.report, config.liveness = child["report"], child["liveness"]
             self.process = self._start(config, child, environment)
@@ -76,8 +85,9 @@ class WorkerProcess:
             undo.callback(self.process.send_signal, signal.SIGKILL)
             self._deliver_config(config)
             undo.pop_all()
-        for descriptor in child.values():
-            os.close(descriptor)
+            for descriptor in child.values():
+                os.close(descriptor)
+            _open_workers.add(self)
 
     def post(self, data: bytes, descriptor: int | None = None) -> None:
         """Send mail, now or when there is room. Takes over the descriptor."""
@@ -124,16 +134,20 @@ class WorkerProcess:
         """Close everything the pool holds of this worker. The kernel then ends a busy worker.
 
         To be taken out of the event loop first, but not in a forked child, whose event loop shares
-        what it watches with the parent's.
+        what it watches with the parent's. Closing twice does no harm.
         """
-        for _, descriptor in self._outbox:
-            if descriptor is not None:
+        with _no_fork:
+            if self not in _open_workers:
+                return
+            for _, descriptor in self._outbox:
+                if descriptor is not None:
+                    os.close(descriptor)
+            self._outbox.clear()
+            self.mail.close()
+            for descriptor in (self.report, self._liveness, *self.output.values()):
                 os.close(descriptor)
-        self._outbox.clear()
-        self.mail.close()
-        for descriptor in (self.report, self._liveness, *self.output.values()):
-            os.close(descriptor)
-        self.output = {}
+            self.output = {}
+            _open_workers.discard(self)
 
     def _open(self, undo: contextlib.ExitStack, capture_output: bool) -> dict[str, int]:
         """Make the pipes and sockets; return the child's ends by name."""
@@ -198,3 +212,14 @@ class WorkerProcess:
                 return
             self._outbox.popleft()
         self._loop.remove_writer(self.mail.fileno())
+
+
+def _let_go_in_child() -> None:
+    for worker in list(_open_workers):
+        worker.close()
+    _no_fork.release()
+
+
+os.register_at_fork(
+    before=_no_fork.acquire, after_in_parent=_no_fork.release, after_in_child=_let_go_in_child
+)

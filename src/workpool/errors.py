@@ -12,9 +12,14 @@ if TYPE_CHECKING:
     from workpool._worker_crashed import WorkerCrashed
 
 __all__ = [
+    "ChannelClosed",
+    "ChannelFull",
+    "ChannelTimeout",
+    "CommandFailed",
     "EntrypointError",
     "InternalError",
     "PoolClosed",
+    "RequestFailed",
     "SerializationError",
     "TaskCancelled",
     "TaskTimeout",
@@ -69,7 +74,8 @@ class SerializationError(WorkpoolError):
     """An argument, result, message or exception could not cross the border between processes.
 
     Only the task concerned fails; its worker lives on. Attributes: `side`, ``"pool"`` or
-    ``"worker"``, where it failed; `subject`, what it was (``"argument"``, ``"result"``, ...).
+    ``"worker"`` (of a channel ``"parent"`` or ``"child"``), where it failed; `subject`, what it
+    was (``"argument"``, ``"result"``, ...).
     """
 
     def __init__(self, message: str, *, side: str = "pool", subject: str = "object") -> None:
@@ -88,6 +94,64 @@ class TaskCancelled(WorkpoolError):
     A task that lets it pass ends at once; one that swallows it and goes on is ended together
     with its worker after a grace period.
     """
+
+
+class ChannelClosed(WorkpoolError):
+    """The channel has ended: its other side left or died, broke the format, or this side closed it.
+
+    Attributes: `exit_code` (int) of the child if it exited by itself, else None; `signal_name`
+    (``"SIGKILL"``, ...) if a signal ended it, else None; both None in the child, and while the
+    child still runs.
+    """
+
+    def __init__(
+        self, message: str, *, exit_code: int | None = None, signal_name: str | None = None
+    ) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
+        self.signal_name = signal_name
+
+
+class ChannelFull(WorkpoolError):
+    """The other side of the channel does not read, and too much waits to be sent already."""
+
+
+class ChannelTimeout(WorkpoolError, TimeoutError):
+    """What was waited for on a channel did not come within its `timeout` (seconds)."""
+
+
+class RequestFailed(WorkpoolError):
+    """The other side of the channel answered a request with an error.
+
+    Its traceback, where it came along, is the `__cause__`. Attributes: `error_type`, the name of
+    the error's type (``"NoHandler"`` if nobody listens for that type of request); `error_message`.
+    """
+
+    def __init__(self, message: str, *, error_type: str = "", error_message: str = "") -> None:
+        super().__init__(message)
+        self.error_type = error_type
+        self.error_message = error_message
+
+
+class CommandFailed(WorkpoolError):
+    """A command that was run to its end ended badly.
+
+    Attributes: `exit_code` (int) if it exited by itself, else None; `signal_name` if a signal ended
+    it, else None; `stderr`, the last lines it wrote to its standard error.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        exit_code: int | None = None,
+        signal_name: str | None = None,
+        stderr: str = "",
+    ) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
+        self.signal_name = signal_name
+        self.stderr = stderr
 
 
 class InternalError(WorkpoolError):

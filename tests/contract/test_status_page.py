@@ -88,3 +88,24 @@ def test_a_closed_page_leaves_nothing() -> None:
     page.close()
     with pytest.raises(OSError, match="Bad file descriptor"):
         os.fstat(page.descriptor)
+
+
+def test_a_lane_that_changes_while_it_is_read_is_read_again() -> None:
+    """The time at which one task began is never taken for another's that was in the lane before."""
+    made = new_page(1, 1)
+    real = made.words
+    lane, begun = made.attempt_index(0, 0), made.begun_index(0, 0)
+
+    class Changing:
+        """The words, in which another task is taken and begun between two reads."""
+
+        def __getitem__(self, index: int) -> int:
+            if index == begun and real[lane] == 1:
+                real[lane], real[begun] = 2, 77
+            return real[index]
+
+    real[lane] = 1
+    made.words = Changing()  # type: ignore[assignment]
+    assert made.held(0) == [(2, 77)]
+    made.words = real
+    made.close()

@@ -451,3 +451,36 @@ def fork():
 
 
 """
+
+
+async def test_a_coroutine_that_is_thrown_away_takes_its_pool_with_it(gate: Gate) -> None:
+    """Closed in the middle of the block, it waits for nothing, raises nothing and leaves nothing."""
+
+    async def use() -> None:
+        async with Pool(call, max_workers=1) as pool:
+            pools.append(pool)
+            await pool.add_task((gate.pass_through,))
+
+    pools: list[Pool] = []
+    using = use()
+    using.send(None)
+    [pid] = await gate.arrived()
+    using.close()
+    assert not children.is_alive(pid)
+    assert pools[0].workers == ()
+
+
+async def test_leaving_on_an_error_does_not_wait_for_slow_starts(
+    monkeypatch: pytest.MonkeyPatch, gate: Gate
+) -> None:
+    """A worker that is still in its start hook has nothing to finish, and is soon killed."""
+    monkeypatch.setattr("workpool._fleet.START_GRACE", 0.05)
+    form = children.with_start_hook(call, lambda client: gate.pass_through())
+    with pytest.raises(LookupError):
+        async with Pool(form, max_workers=1) as pool:
+            exited = once(pool, "worker-exited")
+            pool.add_task((os.getpid,))
+            await gate.arrived()
+            raise LookupError
+    _, reason = exited.result()
+    assert "SIGKILL" in reason

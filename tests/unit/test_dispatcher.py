@@ -10,7 +10,7 @@ from typing import Any, cast
 import pytest
 
 from workpool._dispatcher import Dispatcher
-from workpool._frames import TOKEN
+from workpool._frames import MAIL_LOOK_ROUND, MAIL_MESSAGE, TOKEN
 from workpool._ledger import Ledger
 from workpool._options import TaskSettings
 from workpool._retry_policy import RetryPolicy
@@ -18,6 +18,7 @@ from workpool._scheduler import Scheduler
 from workpool._system.arena import RECORD_LIMIT
 from workpool._system.status_page import IDLE, new_page
 from workpool._task import Task
+from workpool._worker_process import READY, RETIRING
 from workpool.errors import SerializationError
 
 SLOTS = 3
@@ -47,6 +48,20 @@ class PlainTask:
         return self.error is not None
 
 
+@dataclass
+class Sleeper:
+    """A worker that keeps its mail."""
+
+    slot: int
+    state: str = READY
+    fed_from: int = 0
+    woken_from: int = 0
+    mail: list[bytes] = field(default_factory=list)
+
+    def post(self, data: bytes, descriptor: int | None = None) -> None:
+        self.mail.append(data)
+
+
 class Bench:
     """A dispatcher with everything it writes to."""
 
@@ -55,15 +70,33 @@ class Bench:
         self.scheduler: Scheduler[Task[Any]] = Scheduler(SLOTS, 1, lambda task: 0.001)
         for load in self.scheduler.slots:
             load.open = True
-        page = new_page(SLOTS, 1)
-        workers: list[Any] = [None] * SLOTS
-        self.dispatcher = Dispatcher(page, self.scheduler, self.ledger, workers, self._fail)
+        self.workers: list[Any] = [None] * SLOTS
+        self.dispatcher = Dispatcher(
+            new_page(SLOTS, 1), self.scheduler, self.ledger, self.workers, self._fail
+        )
 
     def add(self, *arguments: object) -> list[PlainTask]:
         made = [PlainTask(self.ledger.new_id(), argument) for argument in arguments]
         for task in made:
             self.scheduler.add(cast("Task[Any]", task))
         return made
+
+    def sleepers(self, *slots: int) -> None:
+        """Put a worker into every slot; those in the given ones sleep."""
+        for slot in range(SLOTS):
+            self.workers[slot] = Sleeper(slot)
+            word = self.dispatcher.page.field(slot, IDLE)
+            self.dispatcher.page.words[word] = 1000 + slot if slot in slots else 0
+
+    def send_one(self, slot: int) -> None:
+        task = cast("Task[Any]", PlainTask(self.ledger.new_id()))
+        self.scheduler.place(task, slot)
+        self.dispatcher.send(slot, [task])
+
+    @property
+    def woken(self) -> list[int]:
+        """The slots whose workers have been told to look round."""
+        return [worker.slot for worker in self.workers if MAIL_LOOK_ROUND in worker.mail]
 
     @property
     def counts(self) -> list[int]:
@@ -167,3 +200,46 @@ def test_nobody_is_woken_who_does_not_exist(bench: Bench) -> None:
     bench.add(1)
     bench.dispatcher.flush()
     assert len(bench.ledger.dispatched) == 1
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_a_sleep_is_counted_on_for_one_task(bench: Bench, first: int) -> None:
+    """Whoever gets up for a task, in its own queue or in another, leaves the next one to others.
+
+    Of three workers the first is busy; a task goes to its queue, and one to the second's.
+    """
+    bench.sleepers(1, 2)
+    bench.send_one(first)
+    bench.send_one(1 - first)
+    assert bench.woken == ([2] if first else [1, 2])
+
+
+def test_a_worker_that_may_have_been_robbed_is_woken_when_nobody_else_is_left(
+    bench: Bench,
+) -> None:
+    """A thief may have taken what it was to get up for: the kernel then lets it sleep on."""
+    bench.sleepers(1, 2)
+    bench.send_one(1)
+    assert bench.woken == []
+    bench.send_one(0)
+    assert bench.woken == [2]
+    bench.send_one(0)
+    assert bench.woken == [1, 2]
+
+
+def test_a_message_to_a_worker_that_gets_up_for_a_task_wakes_another(bench: Bench) -> None:
+    """Its handler may take long, and the task may lie in a queue that is not its own."""
+    bench.sleepers(1, 2)
+    bench.send_one(0)
+    assert bench.woken == [1]
+    bench.dispatcher.post_work(1, MAIL_MESSAGE)
+    assert bench.woken == [1, 2]
+
+
+@pytest.mark.parametrize("slot", [0, 1])
+def test_a_worker_that_is_about_to_leave_is_not_counted_on(bench: Bench, slot: int) -> None:
+    """Its idle flag may still be up, but it reads that it is to stop before it looks round."""
+    bench.sleepers(1, 2)
+    bench.workers[1].state = RETIRING
+    bench.send_one(slot)
+    assert bench.woken == [2]

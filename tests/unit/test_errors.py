@@ -14,9 +14,14 @@ import pytest
 import workpool
 from workpool._worker_crashed import crash_error
 from workpool.errors import (
+    ChannelClosed,
+    ChannelFull,
+    ChannelTimeout,
+    CommandFailed,
     EntrypointError,
     InternalError,
     PoolClosed,
+    RequestFailed,
     SerializationError,
     TaskCancelled,
     TaskTimeout,
@@ -36,6 +41,11 @@ SPECIMENS: list[Exception] = [
     SerializationError("stays here", side="worker", subject="result"),
     TaskTimeout("too long"),
     TaskCancelled("enough"),
+    ChannelClosed("gone", exit_code=None, signal_name="SIGSEGV"),
+    ChannelFull("nobody reads"),
+    ChannelTimeout("no answer"),
+    RequestFailed("it raised", error_type="ValueError", error_message="no size"),
+    CommandFailed("it ended badly", exit_code=2, stderr="no such file"),
     InternalError("our fault"),
     WorkerTraceback("Traceback: ..."),
     WorkerCrashed("gone", pid=7, exit_code=None, signal_name="SIGKILL", task_id=3, attempts=2),

@@ -249,13 +249,19 @@ def test_a_timeout_with_retries_runs_the_task_again(bench: Bench, ending: str) -
     assert task.attempts == 2
 
 
-def test_a_skipped_task_that_was_not_cancelled_is_not_lost(bench: Bench) -> None:
-    """An attempt interrupted just before it began ends its task or lets it run again."""
-    task, attempt = bench.dispatched(timeout=1.0, retries=1)
+@pytest.mark.parametrize("retries", [0, 1])
+def test_a_skipped_task_whose_time_was_up_is_as_one_that_was_interrupted(
+    bench: Bench, retries: int
+) -> None:
+    """It runs again if it has retries, else its end is the timeout."""
+    task, attempt = bench.dispatched(timeout=1.0, retries=retries)
     bench.outcomes.timed_out(cast("Any", task), attempt)
     bench.outcomes.skipped(bench.worker, (_frames.SKIPPED, attempt, 0.0, b""))
-    waits = task in bench.scheduler.take_waiting()
-    assert waits or isinstance(task.end, TaskTimeout)
+    if retries:
+        assert bench.scheduler.take_waiting() == [task]
+    else:
+        assert isinstance(task.end, TaskTimeout)
+    assert task.attempts == 1
     assert bench.scheduler.slots[0].count == 0
 
 

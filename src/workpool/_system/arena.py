@@ -23,7 +23,7 @@ RECORD_LIMIT = CHUNK_BYTES // 4
 
 
 class Arena:
-    """The pool's side: gives out and frees space for records.
+    """The pool's side: gives out and frees space for records. Making it raises `OSError`.
 
     Physical memory is used only where records have been: free chunks are given out again last in,
     first out.
@@ -31,7 +31,11 @@ class Arena:
 
     def __init__(self, chunks: int) -> None:
         self.descriptor = anonymous_file("arena", chunks * CHUNK_BYTES)
-        self.memory = mmap.mmap(self.descriptor, chunks * CHUNK_BYTES)
+        try:
+            self.memory = mmap.mmap(self.descriptor, chunks * CHUNK_BYTES)
+        except OSError:
+            os.close(self.descriptor)
+            raise
         self._free = list(range(chunks - 1, -1, -1))
         self._records = [0] * chunks
         self._chunk = self._free.pop()

@@ -54,6 +54,7 @@ class Liveness:
         if self.guarded:
             return
         fcntl.fcntl(self.descriptor, fcntl.F_SETFL, self._guarded)
+        # fault point: guarded
         self.guarded = True
         try:
             os.read(self.descriptor, 1)
@@ -78,5 +79,6 @@ class Liveness:
     def relax(self) -> None:
         """From now on outlive the parent, for as long as it takes to end in good order."""
         if self.guarded:
+            # fault point: before the guard is taken off
             fcntl.fcntl(self.descriptor, fcntl.F_SETFL, self._relaxed)
             self.guarded = False

@@ -5,10 +5,14 @@ from __future__ import annotations
 import mmap
 import os
 
+from workpool.errors import InternalError
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
+
+_WORD = 8  # bytes
 
 
 def anonymous_file(name: str, size: int) -> int:
@@ -32,7 +36,7 @@ def write_parcel(data: Any, buffers: Sequence[Any]) -> int:
     at a multiple of 64 bytes so that arrays arrive aligned. Raises `OSError` (EMFILE, ENOSPC, ...).
     """
     parts = [memoryview(data).cast("B"), *(memoryview(b).cast("B") for b in map(_raw, buffers))]
-    table = memoryview(bytearray(8 * (len(parts) + 1))).cast("Q")
+    table = memoryview(bytearray(_WORD * (len(parts) + 1))).cast("Q")
     table[0] = len(parts)
     position = _aligned(table.nbytes)
     offsets = []
@@ -55,10 +59,13 @@ def read_parcel(descriptor: int) -> tuple[memoryview, list[memoryview]]:
     """Map a parcel: return its pickle and its buffers. Closes the descriptor.
 
     The mapping is private and writable: nobody else sees what is written to it. It lives as long
-    as any object that was unpickled from the buffers.
+    as any object that was unpickled from the buffers. Raises `OSError` if it cannot be mapped,
+    `InternalError` if it is no whole parcel.
     """
     try:
         size = os.fstat(descriptor).st_size
+        if size < _WORD:
+            raise _no_parcel(size)
         mapping = mmap.mmap(
             descriptor, size, flags=mmap.MAP_PRIVATE, prot=mmap.PROT_READ | mmap.PROT_WRITE
         )
@@ -67,10 +74,13 @@ def read_parcel(descriptor: int) -> tuple[memoryview, list[memoryview]]:
     view = memoryview(mapping)
     words = view[: size & ~7].cast("Q")
     count = words[0]
-    position = _aligned(8 * (count + 1))
+    if not 0 < count < len(words):
+        raise _no_parcel(size)
+    position = _aligned(_WORD * (count + 1))
     parts = []
-    for index in range(count):
-        length = words[index + 1]
+    for length in words[1 : count + 1]:
+        if length > size - position:
+            raise _no_parcel(size)
         parts.append(view[position : position + length])
         position = _aligned(position + length)
     return parts[0], parts[1:]
@@ -90,6 +100,10 @@ def replace_mapped_files() -> None:
         if ours:
             os.dup2(nothing, int(name), inheritable=False)
     os.close(nothing)
+
+
+def _no_parcel(size: int) -> InternalError:
+    return InternalError(f"a file of {size} bytes was to be a parcel, and is not one, or not whole")
 
 
 def _raw(buffer: Any) -> Any:

@@ -51,23 +51,30 @@ class Process:
         *,
         descriptors: Sequence[int],
         environment: Mapping[str, str],
+        stdin: int = subprocess.DEVNULL,
         stdout: int | None = None,
         stderr: int | None = None,
+        folder: str | None = None,
+        own_group: bool = False,
     ) -> None:
         """Start `command`, which inherits the `descriptors` and nothing else. Raises `OSError`.
 
         The child starts with SIGINT blocked, so that a Ctrl-C meant for the parent does not end
-        it before it has a handler; it has to unblock it.
+        it before it has a handler; it has to unblock it. One that leads a group of its own
+        (`own_group`) does not get the terminal's Ctrl-C and starts with nothing blocked.
         """
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        blocked = set() if own_group else {signal.SIGINT}
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, blocked)
         try:
             popen = subprocess.Popen(
                 command,
-                stdin=subprocess.DEVNULL,
+                stdin=stdin,
                 stdout=stdout,
                 stderr=stderr,
                 pass_fds=descriptors,
                 env=dict(environment),
+                cwd=folder,
+                process_group=0 if own_group else None,
             )
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
@@ -85,6 +92,17 @@ class Process:
         """Send a signal; nothing happens if the process has ended."""
         try:
             signal.pidfd_send_signal(self.descriptor, number)
+        except OSError:
+            return
+
+    def kill_group(self) -> None:
+        """Send SIGKILL to the group this process leads: to it and all it has started in it.
+
+        Nothing happens once it has been reaped: from then on its number may be another's.
+        """
+        try:
+            os.waitid(os.P_PIDFD, self.descriptor, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+            os.killpg(self.pid, signal.SIGKILL)
         except OSError:
             return
 

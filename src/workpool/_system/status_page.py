@@ -68,10 +68,16 @@ class StatusPage:
 
     def held(self, slot: int) -> list[tuple[int, int]]:
         """Return (attempt, begun) of every lane of a slot that has ever been used."""
-        words = self.words
         first = self.attempt_index(slot, 0)
         lanes = range(first, first + self.lanes * _LANE_WORDS, _LANE_WORDS)
-        return [(words[lane], words[lane + _BEGUN]) for lane in lanes if words[lane]]
+        return [self._lane(lane) for lane in lanes if self.words[lane]]
+
+    def _lane(self, lane: int) -> tuple[int, int]:
+        words = self.words
+        while True:
+            attempt, begun = words[lane], words[lane + _BEGUN]
+            if words[lane] == attempt:  # or it was another task that has begun
+                return attempt, begun
 
     def clear(self, slot: int) -> None:
         """Make a slot's record fresh for the next worker in it."""
@@ -96,4 +102,9 @@ def page_bytes(slots: int, lanes: int) -> int:
 def new_page(slots: int, concurrency: int) -> StatusPage:
     """Make a page, in the pool. Raises `OSError`."""
     size = page_bytes(slots, max(FEWEST_LANES, concurrency))
-    return StatusPage(anonymous_file("status", size), slots, concurrency)
+    descriptor = anonymous_file("status", size)
+    try:
+        return StatusPage(descriptor, slots, concurrency)
+    except OSError:
+        os.close(descriptor)
+        raise

@@ -20,9 +20,14 @@ class TokenQueue:
     """The pool's side of a slot's queue. Never blocks."""
 
     def __init__(self) -> None:
+        """Raises `OSError`; then nothing is left."""
         self.read_end, self.write_end = os.pipe()
-        os.set_blocking(self.read_end, False)
-        os.set_blocking(self.write_end, False)
+        try:
+            os.set_blocking(self.read_end, False)
+            os.set_blocking(self.write_end, False)
+        except OSError:
+            self.close()
+            raise
 
     def push(self, tokens: list[bytes]) -> int:
         """Append tokens; return how many of them went in before the queue was full."""

@@ -45,6 +45,7 @@ class _AsyncLoop:
             while not self._worker.stop_reason or self._running:
                 if self._worker.has_mail:
                     self._on_mail()
+                # fault point: before the claim
                 if self._may_claim and self._worker.claim(self._free[-1]):
                     self._begin()
                     await asyncio.sleep(0)  # it begins before the next is taken
@@ -69,9 +70,10 @@ class _AsyncLoop:
         worker.raise_idle_flag()
         self._loop.add_reader(worker.queue, self._wake.set)
         try:
-            if worker.claim(self._free[-1]):
-                self._begin()
+            # fault point: idle flag raised
+            if worker.anything_waits:
                 return
+            # fault point: after the last look
             if not self._running:
                 worker.liveness.relax()
             await self._wait()
@@ -80,7 +82,9 @@ class _AsyncLoop:
             worker.lower_idle_flag()
 
     async def _wait(self) -> None:
+        # fault point: before the wait
         await self._wake.wait()
+        # fault point: woken
         self._wake.clear()
 
     def _on_mail(self) -> None:
@@ -92,10 +96,12 @@ class _AsyncLoop:
         self._wake.set()
 
     def _begin(self) -> None:
+        # fault point: claimed
         self._worker.liveness.guard()
         lane = self._free.pop()
         attempt, offset, length = self._worker.token(lane)
         self._worker.words[self._worker.begun_word(lane)] = time.perf_counter_ns()
+        # fault point: begun
         self._worker.count_begun()
         task = self._loop.create_task(self._run_task(attempt, offset, length))
         self._running[attempt] = task
@@ -103,18 +109,22 @@ class _AsyncLoop:
 
     def _end(self, lane: int, attempt: int) -> None:
         worker = self._worker
+        # fault point: ended
         task = self._running.pop(attempt)
         if task.cancelled():
             # Cancelled before its coroutine ran at all, so that it could not report.
             self._send((frames.SKIPPED, b"", ()), attempt, 0.0)
         elif (error := task.exception()) is not None:
             self._send(worker.pack_error(error), attempt, 0.0)
+        # fault point: reported
         worker.words[worker.begun_word(lane)] = 0
+        # fault point: cleared
         self._free.append(lane)
         worker.check_memory()
         self._wake.set()
 
     def _cancel(self, attempt: int) -> None:
+        # fault point: asked to cancel
         task = self._running.get(attempt)
         if task is not None:
             task.cancel()
@@ -129,6 +139,7 @@ class _AsyncLoop:
         worker = self._worker
         start = time.perf_counter()
         try:
+            # fault point: running
             work = worker.load(offset, length)
             if work is None:
                 self._send((frames.SKIPPED, b"", ()), attempt, 0.0)
@@ -138,7 +149,9 @@ class _AsyncLoop:
             if self._pre_task is not None:
                 await self._run_pre_task(attempt, argument)
             start = time.perf_counter()
+            # fault point: before the call
             value = await self._call(argument)
+            # fault point: after the call
             if worker.liveness.forked:
                 os._exit(0)  # a child that the task forked ends with its function
             cost = time.perf_counter() - start
@@ -151,6 +164,7 @@ class _AsyncLoop:
             report = worker.pack_error(error)
         if len(self._running) == 1:
             worker.liveness.relax()  # see the sync loop
+        # fault point: before the report
         self._send(report, attempt, cost)
 
     def _send(self, report: tuple[int, bytes, Sequence[Any]], attempt: int, cost: float) -> None:

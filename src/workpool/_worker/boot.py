@@ -14,7 +14,7 @@ from workpool._system.liveness import Liveness, ParentGone
 from workpool._system.memory import read_parcel, replace_mapped_files
 from workpool._worker import interrupts
 from workpool._worker.client import WorkerClient
-from workpool._worker.hooks import Caller
+from workpool._worker.hooks import Caller, print_traceback
 from workpool._worker.reporter import Reporter
 from workpool._worker.resolve import load_target, resolve
 from workpool._worker.worker import Worker
@@ -35,6 +35,7 @@ def main(mail_descriptor: int) -> None:
     config = _receive_config(mailbox)
     if config is None:
         return  # the parent ended before it could say anything
+    # fault point: configured
     reporter = Reporter(config.report, mailbox)
     liveness = Liveness(config.liveness)
     _keep_to_ourselves(config, mail_descriptor, liveness)
@@ -45,9 +46,7 @@ def main(mail_descriptor: int) -> None:
     except ParentGone:
         pass
     except Exception:  # noqa: BLE001 - a fault of this package, or a task that broke its worker
-        import traceback
-
-        traceback.print_exc()
+        print_traceback()
         os._exit(1)  # whatever threads the tasks have left must not keep this process
     finally:
         mailbox.detach()  # the end of the process closes it
@@ -64,7 +63,9 @@ def _run(
     client = WorkerClient(config.slot, reporter)
     caller = Caller(client)
     try:
+        # fault point: before the import
         entry = resolve(load_target(config.target))
+        # fault point: imported
         if entry.on_worker_start is not None:
             caller.run(entry.on_worker_start, client)
     except BaseException as error:
@@ -72,13 +73,16 @@ def _run(
             raise
         _report_failed_start(reporter, error)
         return
+    # fault point: started
     worker = Worker(config, mailbox, reporter, liveness, client, caller, entry)
     loop = _choose_loop(worker)
+    # fault point: ready, not yet said
     reporter.send(frames.READY, 0, pickle.dumps(entry.is_async))
     try:
         reason = loop(worker)
     except ParentGone:
         reason = "the parent is gone"
+    # fault point: stopping
     liveness.linger(_hurry)
     _exit(worker, reason)
 
@@ -94,21 +98,37 @@ def _choose_loop(worker: Worker) -> Any:
 
 
 def _exit(worker: Worker, reason: str) -> None:
+    # fault point: lingering
     hook = worker.entry.on_worker_exit
     try:  # noqa: SIM105 - contextlib is not imported in every worker
         # First, so that the pool counts on this worker no more while the hook runs.
         worker.reporter.send(frames.EXITING, 0, pickle.dumps((reason, b"")))
     except ParentGone:
         pass
+    # fault point: exit announced
     if hook is not None:
         try:
             worker.caller.run(hook, worker.client)
         except BaseException as failure:  # noqa: BLE001 - the user's hook
             _report_failed_exit(worker.reporter, failure)
+    # fault point: exit hook done
     worker.caller.close()
     for stream in (sys.stdout, sys.stderr):
         if stream is not None:
-            stream.flush()
+            _flush(stream)
+
+
+def _flush(stream: Any) -> None:
+    """Write out what is buffered. If nobody reads it any more it goes nowhere, without a word."""
+    try:
+        stream.flush()
+        return
+    except (OSError, ValueError):  # the reader is gone, or a task has closed the stream
+        pass
+    try:  # noqa: SIM105 - the interpreter flushes once more when it ends
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+    except (OSError, ValueError):
+        pass
 
 
 def _report_failed_exit(reporter: Reporter, failure: BaseException) -> None:

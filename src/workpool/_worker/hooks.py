@@ -61,6 +61,16 @@ class Caller:
             self._runner.close()
 
 
+def print_traceback() -> None:
+    """Print the exception that is being handled; whether anybody reads that must not matter."""
+    import traceback
+
+    try:  # noqa: SIM105 - contextlib is not imported in every worker
+        traceback.print_exc()
+    except (OSError, ValueError):
+        pass
+
+
 def with_client(function: Callable[..., Any], client: WorkerClient) -> Callable[[Any], Any]:
     """Return `function` as one of the argument alone."""
     if not takes_client(function):

@@ -46,6 +46,7 @@ class Interruptible:
             self._raise_if_meant()
 
     def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
+        # fault point: interrupted
         if self.shielded:
             self._due = True
         else:

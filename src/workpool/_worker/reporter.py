@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from _thread import allocate_lock, get_ident
 
-from workpool._frames import IN_PARCEL, REPORT
+from workpool._frames import IN_PARCEL, MOST_REPORT_BODY, REPORT
 from workpool._quick import socket
 from workpool._system import mail
 from workpool._system.liveness import ParentGone
@@ -18,10 +18,6 @@ if TYPE_CHECKING:
 
 
 _pack = REPORT.pack
-
-INLINE_BYTES = 4096 - REPORT.size
-"""Larger bodies go as parcels, so that a report is one write of at most PIPE_BUF bytes, which the kernel
-does whole or not at all: threads need no lock, and no signal can tear the stream."""
 
 
 class Reporter:
@@ -43,7 +39,7 @@ class Reporter:
         self, kind: int, attempt: int, body: Any = b"", cost: float = 0.0, buffers: Any = ()
     ) -> None:
         """Send one report; large bodies and out-of-band buffers go as a parcel."""
-        if buffers or len(body) > INLINE_BYTES:
+        if buffers or len(body) > MOST_REPORT_BODY:
             self._send_parcel(kind, attempt, body, cost, buffers)
             return
         try:
@@ -52,6 +48,7 @@ class Reporter:
             raise ParentGone from None
 
     def _send_parcel(self, kind: int, attempt: int, body: Any, cost: float, buffers: Any) -> None:
+        # fault point: before the parcel is written
         parcel = write_parcel(body, buffers)
         interruptible = self.interruptible
         if interruptible is not None and interruptible.thread != get_ident():
@@ -60,13 +57,16 @@ class Reporter:
             interruptible.shielded = True
         try:
             with self._lock:  # descriptors and the reports that announce them go in one order
+                # fault point: before the parcel is sent
                 mail.send_waiting(self._mailbox, b"p", parcel)
+                # fault point: parcel sent, not announced
                 self.written += os.write(
                     self._descriptor, _pack(0, kind | IN_PARCEL, attempt, cost)
                 )
         except BrokenPipeError:
             raise ParentGone from None
         finally:
+            # fault point: parcel announced
             os.close(parcel)
             if interruptible is not None:
                 interruptible.unshield()

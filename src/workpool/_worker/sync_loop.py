@@ -77,17 +77,20 @@ class _SyncLoop:
                     worker.read_mail()
                 if worker.stop_reason:
                     return worker.stop_reason
-            if taken or worker.claim(lane) or self._sleep(lane):
-                if not liveness.guarded:
-                    liveness.guard()
-                taken = self._run_task(lane, 1 - lane)
-                lane = 1 - lane
-                if self._limited:
-                    worker.count_begun()
-                    worker.check_memory()
+            # fault point: before the claim
+            if not taken and not worker.claim(lane):
+                self._sleep()
+                continue
+            if not liveness.guarded:
+                liveness.guard()
+            taken = self._run_task(lane, 1 - lane)
+            lane = 1 - lane
+            if self._limited:
+                worker.count_begun()
+                worker.check_memory()
 
-    def _sleep(self, lane: int) -> bool:
-        """Sleep until there may be something to do; return True with a task in the lane.
+    def _sleep(self) -> None:
+        """Sleep until there may be something to do.
 
         The flag goes up before the last look round, and a producer pushes before it reads the
         flags: whichever comes first, one side sees the other, and no wake-up is lost.
@@ -95,19 +98,21 @@ class _SyncLoop:
         worker = self._worker
         worker.raise_idle_flag()
         try:
-            if worker.claim(lane):
-                return True
-            if worker.has_mail:
-                return False
+            # fault point: idle flag raised
+            if worker.anything_waits or worker.has_mail:
+                return
+            # fault point: after the last look
             worker.liveness.relax()
+            # fault point: before the poll
             events = self._poll.poll()
         finally:
             worker.lower_idle_flag()
+        # fault point: woken
         if any(event & (select.POLLHUP | select.POLLERR) for _, event in events):
             raise ParentGone
         if any(descriptor == worker.mailbox.fileno() for descriptor, _ in events):
+            # fault point: woken by mail
             worker.read_mail()
-        return False
 
     def _run_task(self, lane: int, next_lane: int) -> bool:
         """Run the task in a lane and report it; return whether there is one in the next lane."""
@@ -115,14 +120,18 @@ class _SyncLoop:
         attempt, offset, length = _unpack(self._cells[lane])
         worker, words, interruptible = self._worker, self._words, self._interruptible
         # The time is written before the mark is read: see Interrupts, step 2.
+        # fault point: claimed
         words[self._begun_words[lane]] = start = _clock()
         try:
+            # fault point: begun
             argument = self._load(attempt, offset, length)
             interruptible.begin(attempt)
             try:
                 if self._pre_task is not None:
                     start = self._run_pre_task(attempt, argument)
+                # fault point: before the call
                 value = self._call(argument)
+                # fault point: after the call
                 if worker.liveness.forked:
                     raise SystemExit(0)  # a child that the task forked ends with its function
                 if value.__class__ is CoroutineType:
@@ -138,12 +147,17 @@ class _SyncLoop:
                 raise
             cost = (_clock() - start) / 1e9
             outcome = worker.pack_error(error)
+        # fault point: before the next is taken
         self._current = None
         taken = self._may_take_ahead and worker.claim_own(next_lane)
+        # fault point: the next is taken
         if not taken:
             worker.liveness.relax()
+        # fault point: before the report
         worker.report(attempt, cost, outcome)
+        # fault point: reported
         words[self._begun_words[lane]] = 0
+        # fault point: cleared
         if words[self._condemned_word]:
             self._wait_while_condemned(attempt)
         return taken
@@ -181,6 +195,7 @@ class _SyncLoop:
     def _wait_while_condemned(self, attempt: int) -> None:
         """Begin nothing while the pool decides whether to kill this worker: Interrupts, step 3."""
         self._worker.liveness.guard()  # if the pool ends meanwhile, so does this
+        # fault point: condemned
         while self._words[self._condemned_word] == attempt:
             time.sleep(0.001)
 

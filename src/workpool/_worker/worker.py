@@ -17,7 +17,7 @@ from workpool._system.liveness import Liveness, ParentGone
 from workpool._system.memory import read_parcel
 from workpool._system.status_page import IDLE, MAIL, STOLEN, StatusPage
 from workpool._worker.client import WorkerClient
-from workpool._worker.hooks import Caller
+from workpool._worker.hooks import Caller, print_traceback
 from workpool._worker.reporter import Reporter
 from workpool._worker.resolve import Entry
 from workpool._worker_config import WorkerConfig
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 _FEW_PEERS = 4
 """Up to so many queues are tried one by one (0.7 us each when empty); of more, one `poll` finds those
 that have something (5 us for 64)."""
+
+_ATTEMPT_BYTES = 8
 
 
 class Worker:
@@ -67,10 +69,14 @@ class Worker:
         self._mail_seen = 0
         self.arena = memoryview(map_arena(config.arena))
         self.queue = config.queues[slot]
-        self._peers = [*config.queues[slot + 1 :], *config.queues[:slot]]
+        others = [*range(slot + 1, len(config.queues)), *range(slot)]
+        self._peers = [(config.queues[peer], self.page.field(peer, IDLE)) for peer in others]
         self._peer_poll = select.poll()
-        for queue in self._peers:
+        for queue, _ in self._peers:
             self._peer_poll.register(queue, select.POLLIN)
+        self._all_poll = select.poll()
+        for queue in config.queues:
+            self._all_poll.register(queue, select.POLLIN)
         self._lockers = config.lockers
         self._pinned: deque[bytes] = deque()
         self._cells = [[self.page.token_cell(slot, lane)] for lane in range(self.page.lanes)]
@@ -93,7 +99,9 @@ class Worker:
     def claim_own(self, lane: int) -> bool:
         """As `claim`, from the tasks pinned to this worker and its own queue only."""
         if self._pinned:
+            # fault point: before a pinned task is taken
             self._cells[lane][0][:] = self._pinned.popleft()
+            # fault point: pinned task taken
             return True
         try:
             if os.readv(self.queue, self._cells[lane]):
@@ -120,6 +128,7 @@ class Worker:
         data: Any = self.arena[offset + 1 : offset + length]
         buffers: Any = ()
         if flags & frames.PARCEL:
+            # fault point: before the parcel is fetched
             data, buffers = read_parcel(self._fetch(offset))
         if flags & frames.CANCELLED:
             return None
@@ -173,6 +182,14 @@ class Worker:
         """Say that this worker sleeps or could take more. A last look round must follow."""
         self.words[self._idle_word] = time.perf_counter_ns()
 
+    @property
+    def anything_waits(self) -> bool:
+        """Whether there is a task in any queue: the last look round.
+
+        It takes nothing: a worker whose flag is up is counted on, so it must not hold a task.
+        """
+        return bool(self._all_poll.poll(0))
+
     def lower_idle_flag(self) -> None:
         """Say that this worker has no lane free."""
         self.words[self._idle_word] = 0
@@ -185,6 +202,7 @@ class Worker:
     def read_mail(self) -> None:
         """Read and act on all mail there is. Raises `ParentGone` at its end."""
         self._mail_seen = self.words[self._mail_word]
+        # fault point: mail noted
         while True:
             try:
                 data, descriptor = mail.receive(self.mailbox)
@@ -192,29 +210,32 @@ class Worker:
                 return
             if not data and descriptor is None:
                 raise ParentGone
+            # fault point: mail received
             self._handle(data[:1], data[1:], descriptor)
 
     def _handle(self, tag: bytes, body: bytes, descriptor: int | None) -> None:
         if tag == frames.MAIL_MESSAGE:
-            self._handle_message(body if descriptor is None else bytes(read_parcel(descriptor)[0]))
-        elif tag == frames.MAIL_TASK:
+            self._handle_message(body, descriptor)
+        elif tag == frames.MAIL_TASK and len(body) == frames.TOKEN.size:
             self._pinned.append(body)
-        elif tag == frames.MAIL_CANCEL:
+        elif tag == frames.MAIL_CANCEL and len(body) == _ATTEMPT_BYTES:
             self.on_cancel(int.from_bytes(body, "little"))
         elif tag == frames.MAIL_STOP:
             self.stop_reason = self.stop_reason or "asked to stop"
+        elif tag != frames.MAIL_LOOK_ROUND:
+            raise InternalError(f"something that is no mail came: {tag + body[:20]!r}")
 
-    def _handle_message(self, body: bytes) -> None:
+    def _handle_message(self, body: bytes, descriptor: int | None) -> None:
         try:
+            if descriptor is not None:
+                body = bytes(read_parcel(descriptor)[0])
             kind, content = loads(body, side="worker", subject="message")
             for handler in self.client.handlers(kind):
                 self.on_message(handler(content, self.client))
         except TaskCancelled:
             raise  # meant for the task that looks at its messages
         except Exception:  # noqa: BLE001 - the user's handler must not end the worker
-            import traceback
-
-            traceback.print_exc()
+            print_traceback()
 
     def _poll_messages(self) -> None:
         if get_ident() == self._main_thread and self.has_mail:
@@ -222,26 +243,33 @@ class Worker:
 
     def steal(self, lane: int) -> bool:
         """Look through the other queues, from a random one on so that thieves spread out."""
-        for queue in self._victims():
+        for queue, _ in self._victims():
             try:
                 taken = os.readv(queue, self._cells[lane])
             except BlockingIOError:
                 continue
             if taken:
+                # fault point: stolen
                 self.words[self._stolen_word] += 1
                 return True
         return False
 
-    def _victims(self) -> list[int]:
-        """Return the queues worth a try: those of all peers, or of many those with a task."""
-        queues = self._peers
-        if len(queues) > _FEW_PEERS:
-            queues = [queue for queue, _ in self._peer_poll.poll(0)]
-        if len(queues) > 1:
+    def _victims(self) -> list[tuple[int, int]]:
+        """Return the peers worth a try: all of them, or of many those with a task; sleepers last.
+
+        A sleeper gets up for what is in its queue. Robbed of that it sleeps on, and what the thief
+        had been woken for would be left to nobody.
+        """
+        peers = self._peers
+        if len(peers) > _FEW_PEERS:
+            ready = {queue for queue, _ in self._peer_poll.poll(0)}
+            peers = [peer for peer in peers if peer[0] in ready]
+        if len(peers) > 1:
             self._dice = (self._dice * 1103515245 + 12345) & 0x7FFFFFFF
-            start = (self._dice >> 8) % len(queues)
-            queues = queues[start:] + queues[:start]
-        return queues
+            start = (self._dice >> 8) % len(peers)
+            words = self.words
+            peers = sorted(peers[start:] + peers[:start], key=lambda peer: words[peer[1]] != 0)
+        return peers
 
     def _fetch(self, offset: int) -> int:
         start = offset + 1
@@ -251,6 +279,7 @@ class Worker:
             _, descriptor = mail.receive(locker)
         finally:
             locker.detach()
+        # fault point: parcel fetched
         if descriptor is None:
             raise InternalError("the locker of a large payload had no descriptor in it")
         return descriptor
