@@ -33,11 +33,11 @@ def render(
     """Return the whole report."""
     parts = [
         "; ".join(machine.values()) + f"; rounds: {settings.rounds}",
-        _table(HEADINGS, [_row(name, results) for name in names]),
+        table(HEADINGS, [_row(name, results) for name in names]),
         _legend(settings),
-        _table(BACKLOG_HEADINGS, _backlog_rows(names, results)),
+        table(BACKLOG_HEADINGS, _backlog_rows(names, results)),
         _crowd(results, settings),
-        _table(["goal", "promised", "measured", ""], [_goal_row(goal) for goal in goals]),
+        table(["goal", "promised", "measured", ""], [_goal_row(goal) for goal in goals]),
         _notes(names, results),
     ]
     return "\n\n".join(part for part in parts if part)
@@ -121,7 +121,7 @@ def _crowd(results: Results, settings: Settings) -> str:
         rows.append([kind, *(_number(size, 0) for size in sizes)])
     cpu = [results.median("crowd", OURS, f"{who}_cpu_ms") for who in ("workers", "parent")]
     return (
-        _table(["memory in kB", "an interpreter", "median worker", "largest worker"], rows)
+        table(["memory in kB", "an interpreter", "median worker", "largest worker"], rows)
         + f"\n\n{settings.crowd} idle workers used {cpu[0]:.1f} ms of processor time in"
         f" {settings.idle_seconds:g} s, their parent {cpu[1]:.1f} ms."
     )
@@ -149,7 +149,7 @@ def _number(value: float, digits: int) -> str:
     return NOTHING if isnan(value) else f"{value:,.{digits}f}"
 
 
-def _table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Return a Markdown table that is aligned for the terminal too; empty without rows."""
     if not rows:
         return ""

@@ -58,7 +58,7 @@ def _measure_once(
         result, errors = Path(folder, "result"), Path(folder, "errors")
         arguments = [name, measure, json.dumps(asdict(settings)), str(result)]
         command = [sys.executable, "-m", "benchmarks.child", *arguments]
-        status = _run_session(command, errors, settings.deadline)
+        status = run_session(command, errors, settings.deadline)
         if status is None:
             stage = "measured, but" if result.exists() else "gave no figures and"
             return Failure("hung", f"{stage} did not end within {settings.deadline:g} s")
@@ -70,7 +70,7 @@ def _measure_once(
     return figures
 
 
-def _run_session(command: list[str], errors: Path, deadline: float) -> int | None:
+def run_session(command: list[str], errors: Path, deadline: float) -> int | None:
     """Run a command in a session of its own; return its exit status, None at the deadline.
 
     Whatever it leaves behind in its process group is killed, also when this run is interrupted.

@@ -116,7 +116,7 @@ class Dispatcher:
             else:
                 tokens.append(token)
                 sent.append(task)
-        pushed = self.queues[slot].push(tokens) if tokens else 0
+        pushed = self._push(slot, tokens, sent)
         for task in sent[pushed:]:
             self.withdraw(task)
         for task in unsent:
@@ -233,6 +233,20 @@ class Dispatcher:
         self.arena.close()
         self.page.close()
 
+    def _push(self, slot: int, tokens: list[bytes], sent: list[Task[Any]]) -> int:
+        """Put tokens into a queue; return how many went in. If the system refuses, their tasks fail."""
+        if not tokens:
+            return 0
+        try:
+            return self.queues[slot].push(tokens)
+        except OSError as error:
+            refused = sent.copy()
+            sent.clear()
+            for task in refused:
+                self.withdraw(task)
+                self._fail(task, error)
+            return 0
+
     def _wake_idle(self, slot: int, pushed: int) -> None:
         """Wake thieves for what the owner of a queue cannot begin now.
 
@@ -317,5 +331,9 @@ class Dispatcher:
         for number, locker in enumerate(self.lockers):
             if locker.empty:
                 self._lockers_in_use.pop(number, None)
+                return number
+        for number, attempt in self._lockers_in_use.items():
+            if attempt not in self._ledger.dispatched:
+                self.lockers[number].clear()  # its task was over before its parcel could be fetched
                 return number
         raise NoRoom

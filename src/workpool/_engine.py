@@ -270,7 +270,7 @@ class Engine:
             )
             return False
         self.scheduler.slots[slot].open = False
-        held = self.dispatcher.page.held(slot)
+        held = self._may_have_begun(slot) if worker.unreadable else self.dispatcher.page.held(slot)
         self.dispatcher.page.clear(slot)
         oom_kills = None if status.signal_name is None else self._oom_kills.since_last_look()
         lost = self.outcomes.crashed(worker, held, status, oom_kills)
@@ -286,6 +286,25 @@ class Engine:
         self.dispatcher.flush()
         self.dispatcher.wake(self.dispatcher.tokens_waiting())
         return False
+
+    def _may_have_begun(self, slot: int) -> list[tuple[int, int]]:
+        """Return what a slot's ended worker, whose reports cannot be read, may have begun.
+
+        That is what nobody else has: it is in no queue, not in another worker's lane or mail, and no
+        other has reported it. The queues are emptied for this look; then the lanes are read, then
+        the reports: what a worker takes is in its lane until it is in a report.
+        """
+        self.scheduler.put_back(task for task in self.dispatcher.drain() if not task.done())
+        others = self.fleet.present()
+        page = self.dispatcher.page
+        elsewhere = {attempt for other in others for attempt, _ in page.held(other.slot)}
+        for other in others:
+            self._report_reader.read(other, to_end=False)  # at once all that the pipe holds
+        return [
+            (attempt, 1)
+            for attempt, task in self.ledger.dispatched.items()
+            if attempt not in elsewhere and (task.slot == slot or not task.pinned)
+        ]
 
     def _replace(self, slot: int, *, crashed: bool, idle: bool) -> None:
         """Start a worker in the place of one that has ended, if there is reason to.

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from workpool._frames import MAIL_MESSAGE, MAIL_STOP
 from workpool._launcher import Launcher
+from workpool._patient_timer import PatientTimer
 from workpool._serialization import dumps
 from workpool._system.mail import INLINE_BYTES
 from workpool._system.memory import write_parcel
@@ -42,6 +43,9 @@ load a model; one that takes longer hangs."""
 
 MOST_STARTS = 5
 """Starts in a row, in one slot, that may end before the worker is ready."""
+
+CUT_OFF_GRACE = 1.0
+"""Seconds a process may take to end after its descriptors were closed: microseconds, as a rule."""
 
 EXIT_GRACE = 10.0
 """Seconds a worker that was asked to stop has for its exit hook before it is killed."""
@@ -96,11 +100,16 @@ class Fleet:
             return False
         worker.handle = WorkerHandle(worker, self)
         worker.on_mail_sent = partial(self.dispatcher.count_mail, slot)
+        try:
+            self._loop.add_reader(worker.report, self._owner.read_reports, worker)
+            self._loop.add_reader(worker.process.descriptor, self._on_exit, worker)
+        except OSError as error:
+            worker.abort()
+            self._owner.cannot_start(slot, self._start_error(error))
+            return False
+        worker.timer = PatientTimer(self._loop, START_TIMEOUT, self._check_started, worker)
         self.workers[slot] = worker
         self.live += 1
-        self._loop.add_reader(worker.report, self._owner.read_reports, worker)
-        self._loop.add_reader(worker.process.descriptor, self._on_exit, worker)
-        worker.timer = self._loop.call_later(START_TIMEOUT, self._check_started, worker)
         self._owner.worker_launched(worker)
         return True
 
@@ -144,10 +153,7 @@ class Fleet:
     def exiting(self, worker: WorkerProcess) -> None:
         """Note that a worker is running its exit hook; it has a limited time for that."""
         self.leaving(worker)
-        worker.timer.cancel()
-        worker.timer = self._loop.call_later(
-            EXIT_GRACE, self.kill, worker, f"it had not ended after {EXIT_GRACE:g} seconds"
-        )
+        self._kill_after(worker, EXIT_GRACE)
 
     def kill(self, worker: WorkerProcess, reason: str = "it was told to") -> None:
         """End a worker with SIGKILL."""
@@ -155,6 +161,17 @@ class Fleet:
             worker.exit_reason = worker.exit_reason or "killed"
             worker.killed_for = worker.killed_for or reason
             worker.process.send_signal(signal.SIGKILL)
+
+    def give_up(self, worker: WorkerProcess, reason: str) -> None:
+        """Kill a worker whose reports cannot be read, or do not come here, any more."""
+        if worker.state != EXITED:
+            worker.unreadable = True
+            worker.stop_reading(worker.report)
+            self.kill(worker, reason)
+
+    def cut_off(self, worker: WorkerProcess) -> None:
+        """Note the end of a worker's reports: it is ending, or a task has closed the pipe."""
+        self._loop.call_later(CUT_OFF_GRACE, self.give_up, worker, "it had closed its report pipe")
 
     def stop_all(self, *, hurried: bool = False) -> None:
         """Ask every worker to end gracefully; those that have not after a grace are killed.
@@ -164,10 +181,7 @@ class Fleet:
         for worker in self.present():
             grace = START_GRACE if hurried and not worker.got_ready else EXIT_GRACE
             self.retire(worker)
-            worker.timer.cancel()
-            worker.timer = self._loop.call_later(
-                grace, self.kill, worker, f"it had not ended after {grace:g} seconds"
-            )
+            self._kill_after(worker, grace)
 
     def kill_all(self) -> None:
         """End and reap every worker, without an event loop."""
@@ -247,20 +261,26 @@ class Fleet:
 
     # Inside
 
+    def _kill_after(self, worker: WorkerProcess, grace: float) -> None:
+        reason = f"it had not ended after {grace:g} seconds"
+        worker.timer.cancel()
+        worker.timer = PatientTimer(self._loop, grace, self.kill, worker, reason)
+
     def _on_exit(self, worker: WorkerProcess) -> None:
-        status = worker.process.reap()
-        if status is None:
+        worker.status = worker.status or worker.process.reap()
+        if worker.status is None:
             return
-        worker.stop_watching()
+        # Whatever fails in here, for lack of memory, brings this back: it is still watched.
         self._owner.read_reports(worker, to_end=True)  # what was reported counts
         for reader in worker.output_readers:
             reader.finish()
+        worker.stop_watching()
         worker.was_retiring = worker.state == RETIRING
         worker.never_ready = not worker.got_ready and not worker.was_retiring
         self._gone(worker)
-        try_again = self._owner.worker_exited(worker, status)
+        try_again = self._owner.worker_exited(worker, worker.status)
         if try_again:
-            self._start_failed(worker, status)
+            self._start_failed(worker, worker.status)
 
     def _gone(self, worker: WorkerProcess) -> None:
         if worker.state in (STARTING, READY):

@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from workpool._frames import task_of_attempt
+from workpool._patient_timer import PatientTimer
 from workpool._system.mail import has_unread
 from workpool._system.status_page import CONDEMNED, INTERRUPT
 
@@ -115,7 +116,7 @@ class Interrupts:
             page = self._dispatcher.page
             page.words[page.field(worker.slot, INTERRUPT)] = attempt
             worker.process.send_signal(signal.SIGINT)
-        self._loop.call_later(CANCEL_GRACE, self._condemn, worker, attempt)
+        PatientTimer(self._loop, CANCEL_GRACE, self._condemn, worker, attempt)
 
     def _condemn(self, worker: WorkerProcess, attempt: int) -> None:
         if not self._still_running(worker, attempt):

@@ -47,8 +47,12 @@ class Launcher:
         )
         for stream, descriptor in worker.output.items():
             reader = OutputReader(worker, stream, descriptor, line_handler(output))
-            self._loop.add_reader(descriptor, reader.read)
             worker.output_readers.append(reader)
+            try:
+                self._loop.add_reader(descriptor, reader.read)
+            except OSError:
+                worker.abort()
+                raise
         return worker
 
     def _config(self, slot: int, dispatcher: Dispatcher) -> WorkerConfig:

@@ -61,18 +61,17 @@ class Outcomes:
 
     def results(self, worker: WorkerProcess, reports: list[frames.Report]) -> None:
         """End the tasks of result reports. The fast path: a few calls per task."""
-        dispatched, arena = self._ledger.dispatched, self.dispatcher.arena
-        scheduler, on_complete = self._scheduler, self.on_complete
-        ended, count, seconds, without_key = 0, 0, 0.0, 0
-        handle, free, finished = worker.handle, arena.free, scheduler.finished
-        unpickle = pickle.loads
+        on_complete, unpickle, result = self.on_complete, pickle.loads, frames.RESULT
+        take, handle = self._ledger.dispatched.pop, worker.handle
+        offsets: list[int] = []
+        over: list[Task[Any]] = []
+        ended, seconds, without_key = 0, 0.0, 0
         for kind, attempt, cost, body in reports:
-            task = dispatched.pop(attempt, None)
+            task = take(attempt, None)
             if task is None:
                 continue  # stale: the task has ended otherwise
-            free(task.offset)
-            finished(task)
-            count += 1
+            offsets.append(task.offset)
+            over.append(task)
             task.cost = cost
             task.worker = handle
             if task.key is None:
@@ -85,7 +84,7 @@ class Outcomes:
                 continue
             task.attempts += 1
             try:
-                value = unpickle(body) if kind == frames.RESULT else None
+                value = unpickle(body) if kind == result else None
             except FOREIGN_ERRORS:
                 self._revive(task, body)
                 continue
@@ -96,9 +95,11 @@ class Outcomes:
         if self._timed_out:
             for _, attempt, _, _ in reports:
                 self._no_longer_interrupted(attempt)
+        self.dispatcher.arena.free_all(offsets)
+        self._scheduler.all_finished(over)
         if without_key:
             self._costs.observe(seconds / without_key, without_key)
-        worker.tasks_completed += count
+        worker.tasks_completed += len(over)
         self.completed += ended
         self._ended(ended)
 
@@ -108,7 +109,7 @@ class Outcomes:
         if task is not None and not task.done():
             self._revive(task, data, buffers)
 
-    def unreceived(self, worker: WorkerProcess, report: frames.Report, error: OSError) -> None:
+    def unreceived(self, worker: WorkerProcess, report: frames.Report, error: Exception) -> None:
         """Treat the task of a result that could not be received as one that raised this error."""
         task = self._taken_back(worker, report)
         if task is not None and not task.done():
@@ -124,7 +125,10 @@ class Outcomes:
         if timed_out:
             self.fail_or_retry(task, timeout_error(task))
         else:
-            error = unpack_error(body, side="pool", unpickle=self._revival.loads)
+            try:
+                error = unpack_error(body, side="pool", unpickle=self._revival.loads)
+            except FOREIGN_ERRORS as failure:
+                error = unreadable("exception", "pool", failure)
             self.fail_or_retry(task, error)
 
     def skipped(self, worker: WorkerProcess, report: frames.Report) -> None:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from workpool._revival import Revival
     from workpool._worker_process import WorkerProcess
 
+_NO_REPORT: frames.Report = (0, 0, 0.0, b"")
+
 
 class ReportReader:
     """Reads report pipes. `on_async()` is called when a worker's entrypoint turns out async."""
@@ -40,19 +42,28 @@ class ReportReader:
 
     def read(self, worker: WorkerProcess, *, to_end: bool) -> None:
         """Handle what a worker has reported: a stretch of it, or everything if it has ended."""
-        data = worker.read_reports()
+        data = None if worker.unreadable else worker.read_reports()
         while data:
             self._fleet.count_read(worker, len(data))
+            worker.unread += data
             try:
-                reports, worker.unread = frames.split_reports(worker.unread + data)
+                self._handle_unread(worker)
             except InternalError as error:
                 self._announcer.report_exception("the reports of a worker cannot be read", error)
-                self._fleet.kill(worker, "its reports could not be read")
+                self._fleet.give_up(worker, "its reports could not be read")
                 return
-            self._handle_all(worker, reports)
             data = worker.read_reports() if to_end else None
         if data == b"":
             worker.stop_reading(worker.report)
+            if not to_end:
+                self._fleet.cut_off(worker)
+
+    def _handle_unread(self, worker: WorkerProcess) -> None:
+        """Handle the whole reports among what was read; raise `InternalError` for what is none."""
+        reports = [_NO_REPORT]
+        while reports and worker.unread:
+            reports, worker.unread = frames.split_reports(worker.unread)
+            self._handle_all(worker, reports)
 
     def _handle_all(self, worker: WorkerProcess, reports: list[frames.Report]) -> None:
         """Handle reports in their order; runs of plain results go the fast way."""
@@ -79,7 +90,7 @@ class ReportReader:
             report = (kind, attempt, cost, b"")
             try:
                 data, buffers = read_parcel(worker.receive_parcel())
-            except OSError as error:
+            except (OSError, InternalError) as error:
                 if not attempt:
                     raise
                 self._outcomes.unreceived(worker, report, error)

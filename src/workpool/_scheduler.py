@@ -110,14 +110,21 @@ class Scheduler(Generic[RecordT]):
 
     def finished(self, task: RecordT) -> None:
         """Count a dispatched task as no longer with its slot."""
-        load = self.slots[task.slot]
-        load.count -= 1
-        if load.pinned_sent and task.pinned:
-            load.pinned_sent -= 1
-        if load.count:
+        self.all_finished((task,))
+
+    def all_finished(self, tasks: Iterable[RecordT]) -> None:
+        """As `finished` for each of many tasks."""
+        slots, index, load = self.slots, -1, None
+        for task in tasks:
+            if task.slot != index or load is None:
+                index = task.slot
+                load = slots[index]
+            load.count -= 1
             load.seconds -= task.estimate
-        else:
-            load.seconds = 0.0  # no rounding error outlives an empty queue
+            if load.pinned_sent and task.pinned:
+                load.pinned_sent -= 1
+            if not load.count:
+                load.seconds = 0.0  # no rounding error outlives an empty queue
 
     def free_slot(self) -> int | None:
         """Return the least loaded slot that has a free lane, or None."""

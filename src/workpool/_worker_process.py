@@ -14,9 +14,10 @@ from collections import deque
 from collections.abc import Callable, Mapping
 
 from workpool._output import OutputReader
+from workpool._patient_timer import PatientTimer
 from workpool._system import mail
 from workpool._system.memory import write_parcel
-from workpool._system.process import WORKER_PROGRAM, Process, interpreter_command
+from workpool._system.process import WORKER_PROGRAM, ExitStatus, Process, interpreter_command
 from workpool._worker_config import WorkerConfig
 from workpool._worker_handle import WorkerHandle
 
@@ -36,7 +37,7 @@ class WorkerProcess:
     """A running worker: its process, mail socket, report pipe and liveness pipe."""
 
     handle: WorkerHandle
-    timer: asyncio.TimerHandle
+    timer: PatientTimer
     """Limits its start, later its exit."""
 
     def __init__(
@@ -59,6 +60,8 @@ class WorkerProcess:
         self.got_ready = False
         self.never_ready = False
         self.was_retiring = False
+        self.status: ExitStatus | None = None
+        """How its process has ended."""
         self.start_error: BaseException | None = None
         self.exit_reason = ""
         self.killed_for = ""
@@ -71,10 +74,14 @@ class WorkerProcess:
         self.last_lines: deque[str] = deque(maxlen=_LAST_LINES)
         """What it has written before it was ready, as far as that went through the pool."""
         self.unread = b""
+        self.unreadable = False
+        """Whether what it has done since its last report cannot be known any more."""
         self.bytes_read = 0
         self._loop = loop
         self.on_mail_sent: Callable[[], None] = lambda: None
         self._outbox: deque[tuple[bytes, int | None]] = deque()
+        self._parcels_due = 0
+        self._closed = False
         self.output: dict[str, int] = {}
         self.output_readers: list[OutputReader] = []
         with _no_fork, contextlib.ExitStack() as undo:
@@ -111,11 +118,16 @@ class WorkerProcess:
             return None
 
     def receive_parcel(self) -> int:
-        """Return the descriptor of the parcel that the report just read announced."""
-        _, descriptor = mail.receive(self.mail)
-        if descriptor is None:
-            raise OSError("a parcel was announced, but no descriptor came with it")
-        return descriptor
+        """Return the descriptor of the parcel that the report just read announced.
+
+        Raises `OSError` if it cannot be received; it may then come later, and must not be taken for
+        the next one.
+        """
+        self._parcels_due += 1
+        while self._parcels_due > 1:  # the reports of these have been handled long since
+            with contextlib.suppress(mail.DescriptorLost):
+                os.close(self._next_parcel())
+        return self._next_parcel()
 
     def stop_reading(self, descriptor: int) -> None:
         """Take one descriptor out of the event loop."""
@@ -130,6 +142,15 @@ class WorkerProcess:
         for descriptor in (self.process.descriptor, self.report, *self.output.values()):
             self._loop.remove_reader(descriptor)
 
+    def abort(self) -> None:
+        """Undo the start: end the process, wait for its end, close everything."""
+        self.state = EXITED
+        self.process.send_signal(signal.SIGKILL)
+        self.stop_watching()
+        self.process.reap(wait=True)
+        self.close()
+        self.process.close()
+
     def close(self) -> None:
         """Close everything the pool holds of this worker. The kernel then ends a busy worker.
 
@@ -137,8 +158,9 @@ class WorkerProcess:
         what it watches with the parent's. Closing twice does no harm.
         """
         with _no_fork:
-            if self not in _open_workers:
+            if self._closed:
                 return
+            self._closed = True
             for _, descriptor in self._outbox:
                 if descriptor is not None:
                     os.close(descriptor)
@@ -186,6 +208,17 @@ class WorkerProcess:
             stdout=child.get("stdout"),
             stderr=child.get("stderr"),
         )
+
+    def _next_parcel(self) -> int:
+        try:
+            _, descriptor = mail.receive(self.mail)
+        except mail.DescriptorLost:
+            self._parcels_due -= 1
+            raise
+        self._parcels_due -= 1
+        if descriptor is None:
+            raise OSError("a parcel was announced, but no descriptor came with it")
+        return descriptor
 
     def _deliver_config(self, config: WorkerConfig) -> None:
         data = pickle.dumps(config, 5)

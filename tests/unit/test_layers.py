@@ -36,10 +36,12 @@ LAYERS = {
         "workpool._worker_config",
     ],
     "system": ["workpool._system", "workpool._system.*"],
+    "channels": ["workpool.channels", "workpool.channels.*"],
     "processes": [
         "workpool._fleet",
         "workpool._launcher",
         "workpool._output",
+        "workpool._patient_timer",
         "workpool._worker",
         "workpool._worker.*",
         "workpool._worker_handle",

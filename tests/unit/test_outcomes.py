@@ -75,7 +75,7 @@ class Bench:
         revival: Any = SimpleNamespace(loads=pickle.loads)
         self.outcomes = Outcomes(self.ledger, self.scheduler, self.costs, revival, self._on_idle)
         release = self.scheduler.finished
-        arena = SimpleNamespace(free=lambda offset: None)
+        arena = SimpleNamespace(free_all=lambda offsets: None)
         dispatcher: Any = SimpleNamespace(arena=arena, release=release, reclaim=release)
         self.outcomes.dispatcher = dispatcher
         interrupts: Any = SimpleNamespace(ended=self.forgotten.append, interrupt=lambda task: None)

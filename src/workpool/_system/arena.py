@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import mmap
 import os
+from collections import Counter
 
 from workpool._system.memory import anonymous_file
 
-CHUNK_BYTES = 1 << 16
+_CHUNK_BITS = 16
+CHUNK_BYTES = 1 << _CHUNK_BITS
 """Large enough for a few hundred small tasks, small enough to waste little when one lingers."""
 
 MOST_CHUNKS = (1 << 32) // CHUNK_BYTES - 1
@@ -63,8 +65,15 @@ class Arena:
 
     def free(self, offset: int) -> None:
         """Give a record's space back."""
-        chunk = offset // CHUNK_BYTES
-        left = self._records[chunk] = self._records[chunk] - 1
+        self._free_records(offset // CHUNK_BYTES, 1)
+
+    def free_all(self, offsets: list[int]) -> None:
+        """Give the space of many records back. Most lie in few chunks."""
+        for chunk, count in Counter([offset >> _CHUNK_BITS for offset in offsets]).items():
+            self._free_records(chunk, count)
+
+    def _free_records(self, chunk: int, count: int) -> None:
+        left = self._records[chunk] = self._records[chunk] - count
         if not left:
             if chunk == self._chunk:
                 self._position = chunk * CHUNK_BYTES

@@ -70,6 +70,7 @@ class Liveness:
         """
         self.relax()
         signal.signal(_SIGIO, lambda _number, _frame: on_parent_gone())
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {_SIGIO})  # a task may have left it blocked
         fcntl.fcntl(self.descriptor, _F_SETSIG, _SIGIO)
         try:
             self.guard()

@@ -6,6 +6,7 @@ Both are AF_UNIX/SOCK_SEQPACKET socket pairs. A datagram that does not fit is se
 from __future__ import annotations
 
 import array
+import errno
 import fcntl
 import os
 import struct
@@ -27,6 +28,10 @@ def mail_pair() -> tuple[socket.socket, socket.socket]:
     return socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
 
 
+class DescriptorLost(OSError):
+    """A datagram came without the descriptor it was sent with."""
+
+
 def send(sock: socket.socket, data: bytes, descriptor: int | None = None) -> None:
     """Send one datagram without waiting. Raises `BlockingIOError` when there is no room."""
     if descriptor is None:
@@ -45,19 +50,26 @@ def send_waiting(sock: socket.socket, data: bytes, descriptor: int) -> None:
 def receive(sock: socket.socket, *, wait: bool = False) -> tuple[bytes, int | None]:
     """Receive one datagram and the descriptor on it, if any; ``b""`` is the end.
 
-    Raises `BlockingIOError` when there is none and `wait` is false.
+    Raises `BlockingIOError` when there is none and `wait` is false, `DescriptorLost` when the datagram
+    came and its descriptor did not, `OSError` when nothing could be received and all is still there.
     """
     flags = socket.MSG_CMSG_CLOEXEC | (0 if wait else socket.MSG_DONTWAIT)
     try:
-        data, ancillary, _, _ = sock.recvmsg(_MOST_BYTES, _ANCILLARY_BYTES, flags)
+        data, ancillary, said, _ = sock.recvmsg(_MOST_BYTES, _ANCILLARY_BYTES, flags)
     except ConnectionResetError:
         # The peer has ended with mail of ours unread: said once, before what it had sent.
-        data, ancillary, _, _ = sock.recvmsg(_MOST_BYTES, _ANCILLARY_BYTES, flags)
+        data, ancillary, said, _ = sock.recvmsg(_MOST_BYTES, _ANCILLARY_BYTES, flags)
     for level, kind, payload in ancillary:
         if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
             numbers = array.array("i")
             numbers.frombytes(payload[:_DESCRIPTOR_BYTES])
             return data, numbers[0]
+    if said & socket.MSG_CTRUNC:
+        raise DescriptorLost(
+            errno.EMFILE,
+            "a large payload could not be received, because this process has too many files open "
+            "(see 'ulimit -n')",
+        )
     return data, None
 
 
@@ -97,7 +109,7 @@ class Locker:
         """Throw away a parcel that nobody will fetch."""
         try:
             _, descriptor = receive(self.outer)
-        except BlockingIOError:
+        except (BlockingIOError, DescriptorLost):
             return
         if descriptor is not None:
             os.close(descriptor)

@@ -30,7 +30,10 @@ class TokenQueue:
             raise
 
     def push(self, tokens: list[bytes]) -> int:
-        """Append tokens; return how many of them went in before the queue was full."""
+        """Append tokens; return how many of them went in before the queue was full.
+
+        Raises `OSError` (ENOMEM) if it is not full and none goes in.
+        """
         done = 0
         while done < len(tokens):
             some = tokens[done : done + TOKENS_PER_WRITE]
@@ -42,12 +45,19 @@ class TokenQueue:
                 # All or nothing: the last few places are filled one at a time.
                 done += self._push_singly(some)
                 break
+            except OSError:
+                if not done:
+                    raise
+                break
             done += len(some)
         return done
 
     def waiting(self) -> int:
-        """Return how many tokens nobody has taken yet."""
-        size = fcntl.ioctl(self.read_end, termios.FIONREAD, b"\0\0\0\0")
+        """Return how many tokens nobody has taken yet; 1 if that cannot be known, so that somebody looks."""
+        try:
+            size = fcntl.ioctl(self.read_end, termios.FIONREAD, b"\0\0\0\0")
+        except OSError:
+            return 1
         return int(struct.unpack("i", size)[0]) // TOKEN.size
 
     def drain(self) -> list[tuple[int, int, int]]:
@@ -69,6 +79,6 @@ class TokenQueue:
         for index, token in enumerate(tokens):
             try:
                 os.write(self.write_end, token)
-            except BlockingIOError:
+            except OSError:
                 return index
         return len(tokens)

@@ -10,6 +10,7 @@ from workpool import _frames as frames
 from workpool._quick import pickle, signal, socket
 from workpool._serialization import pack_error
 from workpool._system import mail
+from workpool._system.deadline import end_within
 from workpool._system.liveness import Liveness, ParentGone
 from workpool._system.memory import read_parcel, replace_mapped_files
 from workpool._worker import interrupts
@@ -26,6 +27,10 @@ if TYPE_CHECKING:
 
 EXIT_SECONDS_AFTER_PARENT = 0.8
 """A worker must be gone within a second of its parent, its exit hook included."""
+
+LONGEST_EXIT = 12.0
+"""Seconds; more than the pool waits before it kills a worker that does not end. For the one whose pool is
+gone and whose exit hook, begun before, neither gives up the GIL nor minds a signal."""
 
 
 def main(mail_descriptor: int) -> None:
@@ -83,6 +88,7 @@ def _run(
     except ParentGone:
         reason = "the parent is gone"
     # fault point: stopping
+    end_within(LONGEST_EXIT)
     liveness.linger(_hurry)
     _exit(worker, reason)
 
@@ -141,8 +147,7 @@ def _report_failed_exit(reporter: Reporter, failure: BaseException) -> None:
 
 def _hurry() -> None:
     """See to it that this process ends soon: nobody waits for it any more."""
-    signal.signal(signal.SIGALRM, signal.SIG_DFL)
-    signal.setitimer(signal.ITIMER_REAL, EXIT_SECONDS_AFTER_PARENT)
+    end_within(EXIT_SECONDS_AFTER_PARENT)
 
 
 def _report_failed_start(reporter: Reporter, error: BaseException) -> None:

@@ -208,6 +208,9 @@ class Worker:
                 data, descriptor = mail.receive(self.mailbox)
             except BlockingIOError:
                 return
+            except mail.DescriptorLost:
+                print_traceback()  # of a message; the parcels of tasks do not come as mail
+                continue
             if not data and descriptor is None:
                 raise ParentGone
             # fault point: mail received
