@@ -87,6 +87,8 @@ class Engine:
         self.scheduler: Scheduler[Task[Any]] = Scheduler(
             slots, 1, self._estimate, self._placement_cost if options.worker_cost else None
         )
+        self._backlog = self.scheduler.backlog
+        self._max_workers = slots
         self.scheduler.estimate_each = options.inherent_cost is not None
         self.outcomes = Outcomes(self.ledger, self.scheduler, self.costs, revival, self._on_idle)
         self.dispatcher = Dispatcher(
@@ -117,27 +119,23 @@ class Engine:
 
     def add(self, task: Task[Any]) -> None:
         """Take a new task on: send it at once if a worker is free for it, else let it wait."""
-        outcomes, scheduler = self.outcomes, self.scheduler
-        outcomes.pending += 1
+        self.outcomes.pending += 1
         if task.slot >= 0:
             self._add_for_worker(task)
             return
-        if self.fleet.live < self.options.max_workers and self._may_grow():
-            scheduler.backlog.append(task)
+        if self.fleet.live < self._max_workers and self._may_grow():
+            self._backlog.append(task)
             self._grow()
             self.dispatcher.flush()
             return
-        if not scheduler.backlog and self.options.worker_cost is None:
-            slot = scheduler.free_slot()
-            if slot is not None:
-                scheduler.place(task, slot)
-                self.dispatcher.send(slot, [task])
-                return
-        scheduler.backlog.append(task)
+        backlog = self._backlog
+        if not backlog and self._send_at_once(task):
+            return
+        backlog.append(task)
         if not self._flush_due:
             self._flush_due = True
             self.loop.call_soon(self._flush)
-        elif len(scheduler.backlog) == _EARLY_FLUSH:
+        elif len(backlog) == _EARLY_FLUSH:
             self.dispatcher.flush()
 
     def inherent_cost(self, task: Task[Any]) -> float | None:
@@ -377,6 +375,17 @@ class Engine:
         else:
             self.scheduler.place(task, slot)
             self.dispatcher.send(slot, [task])
+
+    def _send_at_once(self, task: Task[Any]) -> bool:
+        """Send a task that is alone to a worker that is free; return False if none is."""
+        if self.options.worker_cost is not None:
+            return False
+        slot = self.scheduler.free_slot()
+        if slot is None:
+            return False
+        self.scheduler.place(task, slot)
+        self.dispatcher.send(slot, [task])
+        return True
 
     def _resume(self, task: Task[Any]) -> None:
         """Let a task that has paused after a failure run again."""

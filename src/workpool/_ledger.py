@@ -9,6 +9,7 @@ exactly once.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import count
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
 from workpool._frames import attempt_number
@@ -49,12 +50,8 @@ class Ledger(Generic[RecordT]):
 
     def __init__(self) -> None:
         self.dispatched: dict[int, RecordT] = {}
-        self._last_id = 0
-
-    def new_id(self) -> int:
-        """Return the id of a new task."""
-        self._last_id += 1
-        return self._last_id
+        self.new_id = count(1).__next__
+        """Returns the id of a new task."""
 
     def dispatch(self, task: RecordT) -> int:
         """Enter a task that is about to be sent to its slot; return its attempt number."""

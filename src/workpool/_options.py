@@ -41,7 +41,8 @@ class TaskSettings:
     """Addressed to one worker (affinity strong or force)."""
     movable: bool = False
     """Of a pinned task: may be moved when loads get badly uneven (affinity strong)."""
-    slot: int | None = None
+    slot: int = -1
+    """That of the worker it was added for, -1 if for none."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -220,7 +220,9 @@ class WorkerPool(SourceMethods[ArgT, ResultT]):
         Raises `PoolClosed`; `ValueError` or `TypeError` for wrong settings; `RuntimeError` outside
         the pool's event loop.
         """
-        engine = self._open_engine()
+        engine = self._engine
+        if engine is None or engine.state is not OPEN or _current_loop() is not engine.loop:
+            engine = self._open_engine()  # the same question again: here it is asked for every task
         if key is not None:
             hash(key)  # a TypeError now, not in the middle of something
         settings = self._settings
@@ -234,7 +236,7 @@ class WorkerPool(SourceMethods[ArgT, ResultT]):
         task.key = key
         task.meta = meta
         task.attempts = task.dispatches = 0
-        task.slot = -1 if settings.slot is None else settings.slot
+        task.slot = settings.slot
         if self._options.inherent_cost is not None:
             task.inherent = engine.inherent_cost(task)
         if main_thread:
@@ -455,7 +457,7 @@ class WorkerPool(SourceMethods[ArgT, ResultT]):
             self._settings.retries if retries is None else checked_retries(retries),
             pinned=affinity != LIGHT,
             movable=affinity == STRONG,
-            slot=slot,
+            slot=-1 if slot is None else slot,
         )
 
     def _run_here(self, engine: Engine, task: Task[ResultT]) -> None:

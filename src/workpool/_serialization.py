@@ -139,12 +139,7 @@ def pack_error(error: BaseException, *, side: str, skip_frames: int = 0) -> byte
 
     `skip_frames` leaves out that many of the outermost frames (the worker's own loop).
     """
-    import traceback
-
-    frames = error.__traceback__
-    for _ in range(skip_frames):
-        frames = frames.tb_next if frames is not None else None
-    text = "".join(traceback.format_exception(type(error), error, frames))
+    text = _traceback_text(error, skip_frames)
     try:
         pickled = dumps(error, side=side, subject="exception")
     except SerializationError:
@@ -189,6 +184,18 @@ def _revive(
         side=side,
         subject="exception",
     )
+
+
+def _traceback_text(error: BaseException, skip_frames: int) -> str:
+    frames = error.__traceback__
+    for _ in range(skip_frames):
+        frames = frames.tb_next if frames is not None else None
+    try:
+        import traceback
+
+        return "".join(traceback.format_exception(type(error), error, frames))
+    except OSError as failure:  # no descriptor left to import that module with
+        return f"{_type_name(error)}: {_message(error)}\n(without a traceback: {failure})\n"
 
 
 def _type_name(error: BaseException) -> str:

@@ -7,7 +7,7 @@ import os
 import sys
 
 from workpool import _frames as frames
-from workpool._quick import pickle, signal, socket
+from workpool._quick import pickle, socket
 from workpool._serialization import pack_error
 from workpool._system import mail
 from workpool._system.deadline import end_within

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from types import CoroutineType
 
 from workpool._worker.client import WorkerClient
@@ -63,12 +64,10 @@ class Caller:
 
 def print_traceback() -> None:
     """Print the exception that is being handled; whether anybody reads that must not matter."""
-    import traceback
-
-    try:  # noqa: SIM105 - contextlib is not imported in every worker
-        traceback.print_exc()
-    except (OSError, ValueError):
-        pass
+    kind, error, traceback = sys.exc_info()
+    if kind is not None and error is not None:
+        # Not by the module of that name: it cannot be imported when descriptors have run out.
+        sys.__excepthook__(kind, error, traceback)
 
 
 def with_client(function: Callable[..., Any], client: WorkerClient) -> Callable[[Any], Any]:
