@@ -85,6 +85,8 @@ class Dispatcher:
         """Told the timeout of every dispatched task that has one."""
         self.on_no_room: Callable[[], None] = lambda: None
         """Told when tasks had to stay behind although workers may be free for them."""
+        self.on_fed: Callable[[], None] = lambda: None
+        """Told when a sleeping worker was counted on for what was put into its own queue."""
         self._too_large: Task[Any] | None = None
 
     def flush(self) -> None:
@@ -205,6 +207,14 @@ class Dispatcher:
         for worker, asleep_since in fed[: max(0, count)]:
             self._have_look_round(worker, asleep_since)
 
+    def wake_the_robbed(self) -> None:
+        """Have those look round that still sleep although a task of their own was to wake them."""
+        for worker in self._workers:
+            if worker is not None and worker.state != RETIRING and not self.closed:
+                asleep_since = self.page.words[self.page.field(worker.slot, IDLE)]
+                if asleep_since and asleep_since == worker.fed_from != worker.woken_from:
+                    self._have_look_round(worker, asleep_since)
+
     def tokens_waiting(self, slot: int | None = None) -> int:
         """Return how many tokens nobody has taken, in one queue or in all."""
         if self.closed:
@@ -265,6 +275,7 @@ class Dispatcher:
             # The push itself wakes the owner, for one task; once per sleep, however long it takes
             # to get up, and not if it is getting up for another.
             owner.fed_from = asleep_since
+            self.on_fed()
             surplus -= 1
         if surplus:
             self.wake(surplus, but=slot)

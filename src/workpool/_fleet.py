@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
+from threading import get_ident
 from typing import TYPE_CHECKING, Any, Protocol
 
 from workpool._frames import MAIL_MESSAGE, MAIL_STOP
@@ -83,6 +84,7 @@ class Fleet:
         self.restarts = 0
         self.dispatcher: Dispatcher
         self._loop = loop
+        self._thread = get_ident()
         self._launcher = Launcher(loop, options, target)
         self._owner = owner
         self._failed_starts = [0] * len(workers)
@@ -250,8 +252,19 @@ class Fleet:
     load: Callable[[int], float]
 
     def post_message(self, worker: WorkerProcess, kind: str, content: Any) -> None:
-        """Send a message to one worker; lost if it has ended."""
+        """Send a message to one worker, from any thread; lost if it has ended."""
         data = MAIL_MESSAGE + dumps((kind, content), side="pool", subject="message")
+        self.in_loop(self._post_message, worker, data)
+
+    def in_loop(self, function: Callable[..., None], *arguments: Any) -> None:
+        """Call a function in the event loop's thread: now, if this is it."""
+        if get_ident() == self._thread:
+            function(*arguments)
+        else:
+            with suppress(RuntimeError):  # the loop is closed, so the workers have ended
+                self._loop.call_soon_threadsafe(function, *arguments)
+
+    def _post_message(self, worker: WorkerProcess, data: bytes) -> None:
         if worker.state == EXITED or self.workers[worker.slot] is not worker:
             return
         if len(data) <= INLINE_BYTES:

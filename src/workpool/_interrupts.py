@@ -10,6 +10,11 @@ The steps, each only if the one before did not end the attempt:
    `SETTLE_SECONDS`, if the lane still holds the attempt, the worker is killed. A worker that ends
    the attempt looks at the condemnation before it begins anything else, and waits while it stands
    for that attempt. So the kill never hits a worker that has gone on to another task.
+
+An async worker, which may be running other tasks as well, is not condemned but told to stop. When it
+has read that, it begins nothing more, and is killed when nothing but interrupted attempts is left in
+it. One that does not read its mail for the length of the grace has a blocked event loop, in which no
+other task could go on either; that one is killed with all it holds.
 """
 
 from __future__ import annotations
@@ -18,12 +23,11 @@ import asyncio
 import signal
 import time
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from workpool._frames import task_of_attempt
+from workpool._frames import MAIL_LOOK_ROUND, task_of_attempt
 from workpool._patient_timer import PatientTimer
-from workpool._system.mail import has_unread
-from workpool._system.status_page import CONDEMNED, INTERRUPT
+from workpool._system.status_page import CONDEMNED, INTERRUPT, MAIL, MAIL_READ
 
 if TYPE_CHECKING:
     from workpool._dispatcher import Dispatcher
@@ -39,6 +43,18 @@ CANCEL_GRACE = 1.0
 """Seconds an interrupted task has to end before its worker is killed."""
 
 _LONGEST_WAIT = 86_400.0  # seconds; a timeout may be infinite, a timer may not
+
+
+class _Ending(NamedTuple):
+    """An async worker that is to end for an attempt; mail is named by how much had been sent by then."""
+
+    attempt: int
+    stop: int
+    """The mail that told it to stop."""
+    probe: int
+    """The mail that it must have read by then, unless its event loop is blocked."""
+    due: float
+    """When that is, in the event loop's time."""
 
 
 class Interrupts:
@@ -116,14 +132,15 @@ class Interrupts:
             page = self._dispatcher.page
             page.words[page.field(worker.slot, INTERRUPT)] = attempt
             worker.process.send_signal(signal.SIGINT)
-        PatientTimer(self._loop, CANCEL_GRACE, self._condemn, worker, attempt)
+        PatientTimer(self._loop, CANCEL_GRACE, self._condemn, worker, attempt, self._sent(worker))
 
-    def _condemn(self, worker: WorkerProcess, attempt: int) -> None:
+    def _condemn(self, worker: WorkerProcess, attempt: int, interruption: int) -> None:
         if not self._still_running(worker, attempt):
             return
         if worker.is_async:
             self._fleet.retire(worker)
-            self._end_async_later(worker, attempt)
+            ending = _Ending(attempt, self._sent(worker), interruption, self._loop.time())
+            self._end_async_later(worker, ending)
             return
         page = self._dispatcher.page
         page.words[page.field(worker.slot, CONDEMNED)] = attempt
@@ -136,26 +153,35 @@ class Interrupts:
             page = self._dispatcher.page
             page.words[page.field(worker.slot, CONDEMNED)] = 0
 
-    def _end_async(self, worker: WorkerProcess, attempt: int) -> None:
-        """End an async worker, once nothing but interrupted attempts is left in it.
-
-        It takes no more tasks meanwhile. One whose event loop is blocked, so that it does not even
-        read its mail, is killed with all it holds: nothing in there can go on.
-        """
-        if not self._still_running(worker, attempt):
+    def _end_async(self, worker: WorkerProcess, ending: _Ending) -> None:
+        if not self._still_running(worker, ending.attempt):
             return
-        others = [
-            other
-            for where, other, _ in self._begun()
-            if where is worker and other not in self._interrupted
-        ]
-        if not others or has_unread(worker.mail):
-            self._fleet.kill(worker, _not_ended(attempt))
-        else:
-            self._end_async_later(worker, attempt)
+        now, page = self._loop.time(), self._dispatcher.page
+        # Read before the lanes: what the worker has begun before it read the stop is in them.
+        read = page.words[page.field(worker.slot, MAIL_READ)]
+        is_left_alone = read >= ending.stop and not self._has_others(worker)
+        if is_left_alone or (now >= ending.due and read < ending.probe):
+            self._fleet.kill(worker, _not_ended(ending.attempt))
+            return
+        if now >= ending.due:  # its event loop has turned; does it still?
+            self._dispatcher.post(worker.slot, MAIL_LOOK_ROUND)
+            ending = ending._replace(probe=self._sent(worker), due=now + CANCEL_GRACE)
+        self._end_async_later(worker, ending)
 
-    def _end_async_later(self, worker: WorkerProcess, attempt: int) -> None:
-        self._loop.call_later(CANCEL_GRACE / 10, self._end_async, worker, attempt)
+    def _end_async_later(self, worker: WorkerProcess, ending: _Ending) -> None:
+        self._loop.call_later(CANCEL_GRACE / 10, self._end_async, worker, ending)
+
+    def _has_others(self, worker: WorkerProcess) -> bool:
+        """Whether a worker has begun anything that is not interrupted."""
+        return any(
+            where is worker and attempt not in self._interrupted
+            for where, attempt, _ in self._begun()
+        )
+
+    def _sent(self, worker: WorkerProcess) -> int:
+        """Return how much mail has been sent to a worker."""
+        page = self._dispatcher.page
+        return int(page.words[page.field(worker.slot, MAIL)])
 
     def _still_running(self, worker: WorkerProcess, attempt: int) -> bool:
         found = self.find(attempt)

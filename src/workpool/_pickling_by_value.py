@@ -13,7 +13,7 @@ _CacheWrapper = type(functools.lru_cache(lambda: None))
 
 
 # cloudpickle has no types.
-class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
+class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
     """Knows what cloudpickle (3.1) takes to be importable although it is not."""
 
     def reducer_override(self, obj: Any) -> Any:
@@ -28,7 +28,7 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
 def dumps_by_value(value: object, keep_in_band: Callable[..., bool] | None = None) -> bytes:
     """Pickle `value`, by value where its definition cannot be imported."""
     with io.BytesIO() as file:
-        _Pickler(file, protocol=5, buffer_callback=keep_in_band).dump(value)
+        Pickler(file, protocol=5, buffer_callback=keep_in_band).dump(value)
         return file.getvalue()
 
 

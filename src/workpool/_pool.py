@@ -372,10 +372,13 @@ class WorkerPool(SourceMethods[ArgT, ResultT]):
         traceback: TracebackType | None,
     ) -> None:
         if exc_type is GeneratorExit:
-            self.kill()  # the coroutine is thrown away, and can wait for nothing any more
+            self.kill()  # the coroutine is thrown away: it can wait for nothing, its loop may be closed
             return
         if exc_type is not None and self._engine is not None and self._engine.state == OPEN:
             self._engine.cancel_pending()
+        if exc_type is KeyboardInterrupt:
+            self.kill()  # Ctrl-C for the second time: the first was a CancelledError
+            return
         await self.aclose()
 
     def __del__(self) -> None:
@@ -399,9 +402,48 @@ class WorkerPool(SourceMethods[ArgT, ResultT]):
         if self._engine is not None and self._engine.state != CLOSED:
             self._engine.task_cancelled(task)
 
-    def _is_running(self, task: Task[Any]) -> bool:
+    def _is_running(self, task: Any) -> bool:
         engine = self._engine
         return engine is not None and engine.state != CLOSED and engine.is_running(task)
+
+    # For the blocking pool, whose tasks are of another class, in the event loop's thread
+
+    def _open(self) -> Callable[[], int]:
+        """Open the pool; return what gives new task ids, from any thread."""
+        return self._open_engine().ledger.new_id
+
+    def _adopt(self, task: Any, *, main_thread: bool) -> None:
+        """Take on a task that was made elsewhere. Raises `PoolClosed`."""
+        engine = self._open_engine()
+        task.slot = task._settings.slot
+        if self._options.inherent_cost is not None:
+            task.inherent = engine.inherent_cost(task)
+        if main_thread:
+            self._run_here(engine, task)
+        else:
+            engine.add(task)
+        if engine.announce_tasks:
+            engine.announcer.emit("task-added", task)
+
+    def _count_cancelled(self, task: Any) -> None:
+        """Count such a task as cancelled, whatever has become of the pool."""
+        assert self._engine is not None
+        self._engine.task_cancelled(task)
+
+    def _cancel_pending(self) -> None:
+        """Cancel what can be cancelled."""
+        if self._engine is not None and self._engine.state == OPEN:
+            self._engine.cancel_pending()
+
+    def _abandon(self) -> list[Any]:
+        """Let everything go as if this process had ended; return the tasks that were pending."""
+        self._closed_unused = True
+        engine = self._engine
+        if engine is None or engine.state == CLOSED:
+            return []
+        pending = engine.take_pending()
+        engine.abandon()
+        return pending
 
     # Inside
 

@@ -12,7 +12,8 @@ if TYPE_CHECKING:
 class WorkerHandle:
     """One worker process, as the pool's user sees it.
 
-    A replacement of a worker has the same `id` (the slot's) and another `pid`.
+    A replacement of a worker has the same `id` (the slot's) and another `pid`. To be used from any
+    thread; what it asks for from another one than the pool's happens in the event loop's next turn.
     """
 
     def __init__(self, worker: WorkerProcess, fleet: Fleet) -> None:
@@ -62,11 +63,11 @@ class WorkerHandle:
 
         `on_worker_exit` is run. Another worker takes the slot when there is work for it.
         """
-        self._fleet.retire(self._worker)
+        self._fleet.in_loop(self._fleet.retire, self._worker)
 
     def kill(self) -> None:
         """End its process at once (SIGKILL). The task it is running fails with `WorkerCrashed`."""
-        self._fleet.kill(self._worker)
+        self._fleet.in_loop(self._fleet.kill, self._worker)
 
     def belongs_to(self, fleet: Fleet) -> bool:
         """Whether this is a worker of the given fleet."""

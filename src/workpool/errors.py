@@ -7,6 +7,8 @@ make every worker import `multiprocessing`.
 
 from __future__ import annotations
 
+from workpool._quick import pickle
+
 TYPE_CHECKING = False  # as `typing` has it, which workers must not have to import
 if TYPE_CHECKING:
     from workpool._worker_crashed import WorkerCrashed
@@ -34,10 +36,11 @@ class WorkpoolError(Exception):
     """Base class of every error of this package."""
 
 
-class PoolClosed(WorkpoolError):
+class PoolClosed(WorkpoolError, RuntimeError):
     """The pool was closed, disposed of or killed, and was asked for something afterwards.
 
-    Also the outcome of tasks that were pending when the pool was killed.
+    Also the outcome of tasks that were pending when the pool was killed. A `RuntimeError`, as
+    `concurrent.futures` has it.
     """
 
 
@@ -70,10 +73,11 @@ class WorkerStartError(WorkpoolError):
         self.output = output
 
 
-class SerializationError(WorkpoolError):
+class SerializationError(WorkpoolError, pickle.PicklingError):
     """An argument, result, message or exception could not cross the border between processes.
 
-    Only the task concerned fails; its worker lives on. Attributes: `side`, ``"pool"`` or
+    Only the task concerned fails; its worker lives on. A `pickle.PicklingError`, whichever side and
+    direction it was. Attributes: `side`, ``"pool"`` or
     ``"worker"`` (of a channel ``"parent"`` or ``"child"``), where it failed; `subject`, what it
     was (``"argument"``, ``"result"``, ...).
     """

@@ -99,16 +99,6 @@ def test_a_descriptor_in_unread_mail_is_not_leaked(pair: tuple[Any, Any]) -> Non
     os.close(read_end)
 
 
-def test_unread_mail_can_be_seen_by_its_sender(pair: tuple[Any, Any]) -> None:
-    """The pool can tell whether a worker reads at all."""
-    ours, theirs = pair
-    assert not mail.has_unread(ours)
-    mail.send(ours, b"x")
-    assert mail.has_unread(ours)
-    mail.receive(theirs)
-    assert not mail.has_unread(ours)
-
-
 @given(
     st.binary(max_size=200) | st.just(b"p" * 100_000),
     st.lists(st.binary(max_size=300) | st.just(b"b" * 200_000), max_size=4),

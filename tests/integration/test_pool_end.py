@@ -484,3 +484,14 @@ async def test_leaving_on_an_error_does_not_wait_for_slow_starts(
             raise LookupError
     _, reason = exited.result()
     assert "SIGKILL" in reason
+
+
+async def test_a_keyboard_interrupt_in_the_block_ends_everything_at_once(gate: Gate) -> None:
+    """Pending tasks are cancelled, and the workers are gone when the block is left."""
+    with pytest.raises(KeyboardInterrupt):
+        async with Pool(call, max_workers=1) as pool:
+            task = pool.add_task((gate.pass_through,))
+            [pid] = await gate.arrived()
+            raise KeyboardInterrupt
+    assert task.cancelled()
+    assert not is_alive(pid)

@@ -243,3 +243,19 @@ def test_a_worker_that_is_about_to_leave_is_not_counted_on(bench: Bench, slot: i
     bench.workers[1].state = RETIRING
     bench.send_one(slot)
     assert bench.woken == [2]
+
+
+def test_a_worker_that_sleeps_on_after_it_was_robbed_is_told_to_look_round(bench: Bench) -> None:
+    """Once per sleep, and only if it is the sleep that its own task was to end."""
+    bench.sleepers(0, 1, 2)
+    fed: list[int] = []
+    bench.dispatcher.on_fed = lambda: fed.append(1)
+    bench.send_one(1)
+    assert (fed, bench.woken) == ([1], [])
+    for _ in range(2):
+        bench.dispatcher.wake_the_robbed()
+        assert [worker.mail for worker in bench.workers] == [[], [MAIL_LOOK_ROUND], []]
+    bench.send_one(2)
+    bench.sleepers(0, 1)
+    bench.dispatcher.wake_the_robbed()
+    assert bench.woken == []

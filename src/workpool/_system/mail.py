@@ -7,10 +7,7 @@ from __future__ import annotations
 
 import array
 import errno
-import fcntl
 import os
-import struct
-import termios
 
 from workpool._quick import socket
 
@@ -71,12 +68,6 @@ def receive(sock: socket.socket, *, wait: bool = False) -> tuple[bytes, int | No
             "(see 'ulimit -n')",
         )
     return data, None
-
-
-def has_unread(sock: socket.socket) -> bool:
-    """Whether the peer has mail from this end that it has not read."""
-    size = fcntl.ioctl(sock, termios.TIOCOUTQ, b"\0\0\0\0")
-    return bool(struct.unpack("i", size)[0])
 
 
 class Locker:

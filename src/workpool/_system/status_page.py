@@ -24,6 +24,7 @@ from workpool._system.memory import anonymous_file
 # Written by the worker.
 IDLE = 0  # perf_counter_ns since when it sleeps or has free lanes; 0: every lane is busy
 STOLEN = 1  # how many tasks it has taken from other slots' queues
+MAIL_READ = 6  # how many pieces of mail it has received and acted on
 # Written by the pool.
 MAIL = 2  # how many pieces of mail have been sent to the slot
 INTERRUPT = 3  # the attempt that SIGINT is about

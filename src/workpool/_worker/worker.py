@@ -15,7 +15,7 @@ from workpool._system import mail
 from workpool._system.arena import map_arena
 from workpool._system.liveness import Liveness, ParentGone
 from workpool._system.memory import read_parcel
-from workpool._system.status_page import IDLE, MAIL, STOLEN, StatusPage
+from workpool._system.status_page import IDLE, MAIL, MAIL_READ, STOLEN, StatusPage
 from workpool._worker.client import WorkerClient
 from workpool._worker.hooks import Caller, print_traceback
 from workpool._worker.reporter import Reporter
@@ -66,7 +66,9 @@ class Worker:
         self._idle_word = self.page.field(slot, IDLE)
         self._mail_word = self.page.field(slot, MAIL)
         self._stolen_word = self.page.field(slot, STOLEN)
+        self._mail_read_word = self.page.field(slot, MAIL_READ)
         self._mail_seen = 0
+        self._mail_received = 0
         self.arena = memoryview(map_arena(config.arena))
         self.queue = config.queues[slot]
         others = [*range(slot + 1, len(config.queues)), *range(slot)]
@@ -207,10 +209,13 @@ class Worker:
             try:
                 data, descriptor = mail.receive(self.mailbox)
             except BlockingIOError:
+                self.words[self._mail_read_word] = self._mail_received
                 return
             except mail.DescriptorLost:
+                self._mail_received += 1
                 print_traceback()  # of a message; the parcels of tasks do not come as mail
                 continue
+            self._mail_received += 1
             if not data and descriptor is None:
                 raise ParentGone
             # fault point: mail received

@@ -1,0 +1,106 @@
+"""Sending functions of `__main__` to an executor's workers.
+
+A function of a script or a notebook cannot be imported by the workers, so it travels by value. Done
+for every call that would take 0.1 ms each time, and each copy would have global names of its own, so
+that what an initializer sets would be seen by nobody. Here such a function is pickled once, unpickled
+once per worker, and all of them share one dictionary of global names there.
+"""
+
+from __future__ import annotations
+
+import functools
+import io
+import sys
+import zlib
+from collections.abc import Callable
+from itertools import count
+from types import FunctionType
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from workpool._calls import function_of_main, names_of_main, receive_names
+
+_numbers = count(1)
+_packed: WeakKeyDictionary[FunctionType, FunctionOfMain] = WeakKeyDictionary()
+
+
+class FunctionOfMain:
+    """Stands for a function of `__main__` where that is pickled."""
+
+    def __init__(self, function: FunctionType) -> None:
+        self._number = next(_numbers)
+        self._data = zlib.compress(_dumps(function), 1)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Make `functools.partial` accept it; never called."""
+        raise NotImplementedError
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return function_of_main, (self._number, self._data)
+
+
+def portable(function: Any) -> Any:
+    """Return what to pickle in the place of a function that is to be called.
+
+    That is the function itself, unless it is a plain function of `__main__`. Raises whatever
+    pickling it raises.
+    """
+    kind = type(function)
+    if kind is FunctionType:
+        if function.__module__ != "__main__" or function.__closure__ is not None:
+            return function  # what a closure refers to may change between two calls
+        packed = _packed.get(function)
+        if packed is None:
+            packed = _packed[function] = FunctionOfMain(function)
+        return packed
+    if kind is functools.partial:
+        inner = portable(function.func)
+        if inner is not function.func:
+            return functools.partial(inner, *function.args, **function.keywords)
+    return function
+
+
+def _dumps(function: FunctionType) -> bytes:
+    from workpool._pickling_by_value import Pickler
+
+    class _Pickler(Pickler):
+        """Lets functions of `__main__` share their global names over there."""
+
+        def reducer_override(self, obj: Any) -> Any:
+            reduced = super().reducer_override(obj)
+            if type(obj) is FunctionType and reduced is not NotImplemented:
+                return _sharing_names(obj, reduced)
+            return reduced
+
+    with io.BytesIO() as file:
+        _Pickler(file, protocol=5).dump(function)
+        return file.getvalue()
+
+
+class _NamesOfMain(dict[str, Any]):
+    """Pickled as the dictionary of global names that is there already."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return names_of_main, ()
+
+
+_names = _NamesOfMain()
+
+
+def _sharing_names(function: FunctionType, reduced: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Change how cloudpickle (3.1) makes a function: with the shared names instead of its own."""
+    if function.__globals__ is not vars(sys.modules["__main__"]):
+        return reduced
+    make, (code, _, *others), (attributes, details), *rest, _ = reduced
+    names = {**details, "__globals__": {}}
+    state = (details["__globals__"], (attributes, names))
+    return make, (code, _names, *others), state, *rest, set_function
+
+
+def set_function(function: FunctionType, state: tuple[dict[str, Any], Any]) -> None:
+    """Complete a function of `__main__` in the worker; cloudpickle does all but the names."""
+    from cloudpickle.cloudpickle import _function_setstate
+
+    names, rest = state
+    receive_names(names)
+    _function_setstate(function, rest)
