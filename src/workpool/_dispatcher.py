@@ -85,8 +85,6 @@ class Dispatcher:
         """Told the timeout of every dispatched task that has one."""
         self.on_no_room: Callable[[], None] = lambda: None
         """Told when tasks had to stay behind although workers may be free for them."""
-        self.on_fed: Callable[[], None] = lambda: None
-        """Told when a sleeping worker was counted on for what was put into its own queue."""
         self._too_large: Task[Any] | None = None
 
     def flush(self) -> None:
@@ -160,20 +158,16 @@ class Dispatcher:
             os.close(descriptor)
 
     def post_work(self, slot: int, data: bytes, descriptor: int | None = None) -> None:
-        """Send mail that its worker may do before, and instead of, what lies in its queue.
+        """Send mail that its worker may do before, and instead of, what lies in the queues.
 
         So others are woken for that, also for the one task that the worker was counted on for.
         """
         self.post(slot, data, descriptor)
         worker = self._workers[slot]
         if worker is not None:
-            waiting = self.queues[slot].waiting()
-            asleep_since = self.page.words[self.page.field(slot, IDLE)]
-            if asleep_since and asleep_since in (worker.fed_from, worker.woken_from):
-                waiting += 1  # what it was counted on for may lie in another queue
-            worker.fed_from = asleep_since
-            if waiting:
-                self.wake(waiting, but=slot)
+            worker.woken_from = self.page.words[self.page.field(slot, IDLE)]
+            if self._ledger.dispatched:
+                self.wake(self.tokens_waiting(), but=slot)
 
     def count_mail(self, slot: int) -> None:
         """Tell a busy worker that mail is there; to be called after it was sent."""
@@ -186,34 +180,24 @@ class Dispatcher:
     def wake(self, count: int, but: int = -1) -> None:
         """Have up to `count` sleeping workers look round, each once per sleep.
 
-        Last come those that were counted on for a task of their own: they may be getting up for
-        that, or sleep on because a thief took it.
+        Those that were counted on for a task in their own queue are told as well, beyond the count:
+        a thief may take that task before they are up, and they would sleep on, while the thief
+        was to look for another.
         """
+        if count <= 0:
+            return
         words, field = self.page.words, self.page.field
-        fed = []
         for worker in self._workers:
-            if count <= 0:
-                return
             if worker is None or worker.slot == but or worker.state == RETIRING:
                 continue
             asleep_since = words[field(worker.slot, IDLE)]
             if not asleep_since or worker.woken_from == asleep_since:
                 continue
-            if worker.fed_from == asleep_since:
-                fed.append((worker, asleep_since))
-                continue
+            if worker.fed_from != asleep_since:
+                if not count:
+                    continue
+                count -= 1
             self._have_look_round(worker, asleep_since)
-            count -= 1
-        for worker, asleep_since in fed[: max(0, count)]:
-            self._have_look_round(worker, asleep_since)
-
-    def wake_the_robbed(self) -> None:
-        """Have those look round that still sleep although a task of their own was to wake them."""
-        for worker in self._workers:
-            if worker is not None and worker.state != RETIRING and not self.closed:
-                asleep_since = self.page.words[self.page.field(worker.slot, IDLE)]
-                if asleep_since and asleep_since == worker.fed_from != worker.woken_from:
-                    self._have_look_round(worker, asleep_since)
 
     def tokens_waiting(self, slot: int | None = None) -> int:
         """Return how many tokens nobody has taken, in one queue or in all."""
@@ -273,10 +257,12 @@ class Dispatcher:
             and owner.state != RETIRING
         ):
             # The push itself wakes the owner, for one task; once per sleep, however long it takes
-            # to get up, and not if it is getting up for another.
-            owner.fed_from = asleep_since
-            self.on_fed()
+            # to get up, and not if it is getting up for another. While a thief may be about, it is
+            # told as well: see `wake`.
             surplus -= 1
+            owner.fed_from = asleep_since
+            if len(self._ledger.dispatched) > pushed:
+                self._have_look_round(owner, asleep_since)
         if surplus:
             self.wake(surplus, but=slot)
 

@@ -47,10 +47,6 @@ workers have work while a long loop adds tasks."""
 _RESTART_PAUSE = 10.0
 """Seconds a pool that has workers does not try to start more after one could not be started."""
 
-_ROBBED_AFTER = 0.02
-"""Seconds within which a worker gets up for a task of its own, unless a thief has taken it: whoever
-still sleeps then has been robbed, and the thief may have owed its look to another task."""
-
 _NO_ROOM_PAUSE = 0.002
 """Seconds until parcels are tried again for which there was no locker: they are soon fetched."""
 
@@ -77,7 +73,6 @@ class Engine:
         self._closed_waiters: list[asyncio.Future[None]] = []
         self._flush_due = False
         self._hurried = False
-        self._robbed_look_due = False
         self._no_start_before = 0.0
         self._oom_kills = OomKills()
         self.on_stopping: Callable[[], asyncio.Future[None] | None] = lambda: None
@@ -113,7 +108,6 @@ class Engine:
             self.outcomes, self.fleet, self.announcer, revival, self._on_async
         )
         self.dispatcher.on_no_room = self._flush_later
-        self.dispatcher.on_fed = self._look_for_robbed_later
         self.dispatcher.on_timed = self.interrupts.watch
         self.outcomes.dispatcher = self.dispatcher
         self.outcomes.interrupts = self.interrupts
@@ -425,15 +419,6 @@ class Engine:
         self._flush_due = False
         if self.state != CLOSED:
             self.dispatcher.flush()
-
-    def _look_for_robbed_later(self) -> None:
-        if not self._robbed_look_due:
-            self._robbed_look_due = True
-            self.loop.call_later(_ROBBED_AFTER, self._look_for_robbed)
-
-    def _look_for_robbed(self) -> None:
-        self._robbed_look_due = False
-        self.dispatcher.wake_the_robbed()
 
     def _flush_later(self) -> None:
         self.loop.call_later(_NO_ROOM_PAUSE, self._flush)

@@ -67,10 +67,10 @@ class WorkerProcess:
         self.killed_for = ""
         """Why the pool, or its user, has killed it."""
         self.fed_from = 0
-        """The sleep (by its idle flag) that a task or a message of its own has ended, unless a thief took
-        the task before it could get up."""
+        """The sleep (by its idle flag) that a task in its own queue is to end, unless a thief takes it
+        before this worker is up."""
         self.woken_from = 0
-        """The sleep that a "look round" has ended, for certain."""
+        """The sleep that mail has ended, for certain."""
         self.last_lines: deque[str] = deque(maxlen=_LAST_LINES)
         """What it has written before it was ready, as far as that went through the pool."""
         self.unread = b""
@@ -80,7 +80,6 @@ class WorkerProcess:
         self._loop = loop
         self.on_mail_sent: Callable[[], None] = lambda: None
         self._outbox: deque[tuple[bytes, int | None]] = deque()
-        self._parcels_due = 0
         self._closed = False
         self.output: dict[str, int] = {}
         self.output_readers: list[OutputReader] = []
@@ -117,17 +116,24 @@ class WorkerProcess:
         except BlockingIOError:
             return None
 
-    def receive_parcel(self) -> int:
-        """Return the descriptor of the parcel that the report just read announced.
+    def receive_parcel(self, number: bytes) -> int:
+        """Return the descriptor of the parcel that a report announces by its number.
 
-        Raises `OSError` if it cannot be received; it may then come later, and must not be taken for
-        the next one.
+        Those before it are thrown away: they could not be received, or not be announced, when it was
+        their turn. Raises `OSError` if this one cannot be received.
         """
-        self._parcels_due += 1
-        while self._parcels_due > 1:  # the reports of these have been handled long since
-            with contextlib.suppress(mail.DescriptorLost):
-                os.close(self._next_parcel())
-        return self._next_parcel()
+        while True:
+            try:
+                found, descriptor = mail.receive(self.mail)
+            except mail.DescriptorLost as error:
+                if error.data == number:
+                    raise
+                continue
+            if descriptor is None:
+                raise OSError("a parcel was announced, but no descriptor came with it")
+            if found == number:
+                return descriptor
+            os.close(descriptor)
 
     def stop_reading(self, descriptor: int) -> None:
         """Take one descriptor out of the event loop."""
@@ -208,17 +214,6 @@ class WorkerProcess:
             stdout=child.get("stdout"),
             stderr=child.get("stderr"),
         )
-
-    def _next_parcel(self) -> int:
-        try:
-            _, descriptor = mail.receive(self.mail)
-        except mail.DescriptorLost:
-            self._parcels_due -= 1
-            raise
-        self._parcels_due -= 1
-        if descriptor is None:
-            raise OSError("a parcel was announced, but no descriptor came with it")
-        return descriptor
 
     def _deliver_config(self, config: WorkerConfig) -> None:
         data = pickle.dumps(config, 5)

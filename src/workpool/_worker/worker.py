@@ -72,9 +72,9 @@ class Worker:
         self.arena = memoryview(map_arena(config.arena))
         self.queue = config.queues[slot]
         others = [*range(slot + 1, len(config.queues)), *range(slot)]
-        self._peers = [(config.queues[peer], self.page.field(peer, IDLE)) for peer in others]
+        self._peers = [config.queues[peer] for peer in others]
         self._peer_poll = select.poll()
-        for queue, _ in self._peers:
+        for queue in self._peers:
             self._peer_poll.register(queue, select.POLLIN)
         self._all_poll = select.poll()
         for queue in config.queues:
@@ -251,7 +251,7 @@ class Worker:
 
     def steal(self, lane: int) -> bool:
         """Look through the other queues, from a random one on so that thieves spread out."""
-        for queue, _ in self._victims():
+        for queue in self._victims():
             try:
                 taken = os.readv(queue, self._cells[lane])
             except BlockingIOError:
@@ -262,22 +262,16 @@ class Worker:
                 return True
         return False
 
-    def _victims(self) -> list[tuple[int, int]]:
-        """Return the peers worth a try: all of them, or of many those with a task; sleepers last.
-
-        A sleeper gets up for what is in its queue. Robbed of that it sleeps on, and what the thief
-        had been woken for would be left to nobody.
-        """
-        peers = self._peers
-        if len(peers) > _FEW_PEERS:
-            ready = {queue for queue, _ in self._peer_poll.poll(0)}
-            peers = [peer for peer in peers if peer[0] in ready]
-        if len(peers) > 1:
+    def _victims(self) -> list[int]:
+        """Return the queues worth a try: those of all peers, or of many those with a task."""
+        queues = self._peers
+        if len(queues) > _FEW_PEERS:
+            queues = [queue for queue, _ in self._peer_poll.poll(0)]
+        if len(queues) > 1:
             self._dice = (self._dice * 1103515245 + 12345) & 0x7FFFFFFF
-            start = (self._dice >> 8) % len(peers)
-            words = self.words
-            peers = sorted(peers[start:] + peers[:start], key=lambda peer: words[peer[1]] != 0)
-        return peers
+            start = (self._dice >> 8) % len(queues)
+            queues = queues[start:] + queues[:start]
+        return queues
 
     def _fetch(self, offset: int) -> int:
         start = offset + 1
