@@ -318,7 +318,7 @@ class Engine:
         """
         pinned = bool(self.scheduler.slots[slot].pinned)
         if crashed and idle and not pinned:
-            self._no_start_before = self.loop.time() + _RESTART_PAUSE
+            self._pause_starts()
         elif crashed or pinned:
             self.fleet.restarts += 1
             self.fleet.start(slot)
@@ -328,7 +328,7 @@ class Engine:
         """Give up on a slot for now; without any worker, fail what waits."""
         if self.state == CLOSED:
             return
-        self._no_start_before = self.loop.time() + _RESTART_PAUSE
+        self._pause_starts()
         # No process could be made, but there are others: they do the work.
         no_process = isinstance(error.__cause__, OSError) and self.fleet.live > 0
         if self.fleet.any_ready or no_process:
@@ -398,6 +398,17 @@ class Engine:
         self.scheduler.add(task)
         self._grow()
         self.dispatcher.flush()
+
+    def _pause_starts(self) -> None:
+        """Start no more workers for a while, unless none is ready; then as many as are needed."""
+        self._no_start_before = until = self.loop.time() + _RESTART_PAUSE
+        self.loop.call_at(until, self._start_again, until)
+
+    def _start_again(self, pause_end: float) -> None:
+        if self.state != CLOSED and self._no_start_before == pause_end:
+            self._no_start_before = 0.0  # a timer may be early by a hair
+            self._grow()
+            self.dispatcher.flush()
 
     def _may_grow(self) -> bool:
         live = self.fleet.live

@@ -310,3 +310,23 @@ async def test_no_process_can_be_started(monkeypatch: pytest.MonkeyPatch) -> Non
                     await pool.add_task((children.double, 2))
             assert pool.workers == ()
         assert await pool.add_task((children.double, 2)) == 4
+
+
+async def test_a_pool_grows_again_after_a_pause(
+    monkeypatch: pytest.MonkeyPatch, gate: Gate
+) -> None:
+    """A worker that was killed before it had done anything is not replaced for ever, but in the end."""
+    monkeypatch.setattr("workpool._engine._RESTART_PAUSE", 0.2)
+    async with Pool(call, max_workers=2) as pool:
+        pool.resize_up_to(2)
+        while {worker.state for worker in pool.workers} != {"idle"}:
+            await asyncio.sleep(0)
+        exited = once(pool, "worker-exited")
+        pool.workers[1].kill()
+        await exited
+        long = pool.add_task((gate.pass_through,))
+        await gate.arrived()
+        assert await pool.add_task((children.double, 4)) == 8
+        assert not long.done()
+        gate.open()
+        await long
