@@ -78,10 +78,11 @@ def test_a_group_of_its_own_blocks_nothing_and_hears_no_ctrl_c() -> None:
 
 
 async def test_what_a_child_has_started_goes_when_the_child_ends() -> None:
-    """Nothing of the group outlives its leader."""
+    """Nothing of the group outlives its leader, also not what has inherited no descriptor."""
     lines: list[str] = []
+    program = "import subprocess; print(subprocess.Popen(['sleep', '1000']).pid)"
     child = start(
-        ["sh", "-c", "sleep 1000 & echo $!"],
+        [sys.executable, "-S", "-c", program],
         sinks={"stdout": Lines("stdout", lambda _, line: lines.append(line))},
     )
     await child.ended()

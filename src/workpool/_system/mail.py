@@ -26,7 +26,9 @@ def mail_pair() -> tuple[socket.socket, socket.socket]:
 
 
 class DescriptorLost(OSError):
-    """A datagram came without the descriptor it was sent with."""
+    """A datagram came without the descriptor it was sent with; `data` is what came."""
+
+    data = b""
 
 
 def send(sock: socket.socket, data: bytes, descriptor: int | None = None) -> None:
@@ -62,11 +64,13 @@ def receive(sock: socket.socket, *, wait: bool = False) -> tuple[bytes, int | No
             numbers.frombytes(payload[:_DESCRIPTOR_BYTES])
             return data, numbers[0]
     if said & socket.MSG_CTRUNC:
-        raise DescriptorLost(
+        lost = DescriptorLost(
             errno.EMFILE,
             "a large payload could not be received, because this process has too many files open "
             "(see 'ulimit -n')",
         )
+        lost.data = data
+        raise lost
     return data, None
 
 
