@@ -28,7 +28,7 @@ async def convert(runner: CommandRunner, path: str) -> str:
 async def main() -> None:
     """Convert every image that is named; say what became of each."""
     converter = spawned_worker(None, execute=convert)
-    async with WorkerPool(converter, max_workers=2, worker_concurrency=1) as pool:
+    async with WorkerPool(converter, max_workers=2) as pool:
         tasks = [pool.add_task(path) for path in sys.argv[1:]]
         for path, result in zip(
             sys.argv[1:], await asyncio.gather(*tasks, return_exceptions=True), strict=True

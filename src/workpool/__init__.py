@@ -45,6 +45,8 @@ if TYPE_CHECKING:
         WorkerTraceback,
         WorkpoolError,
     )
+    from workpool.channels import spawned_worker
+    from workpool.executor import Executor
 
 __version__ = "0.1.0"
 
@@ -58,6 +60,7 @@ __all__ = [
     "EntrypointError",
     "EntrypointFunction",
     "ErrorEvent",
+    "Executor",
     "InternalError",
     "PoolClosed",
     "PoolStatistics",
@@ -80,6 +83,7 @@ __all__ = [
     "WorkerTraceback",
     "WorkpoolError",
     "entrypoint",
+    "spawned_worker",
 ]
 
 _HOMES = {
@@ -87,6 +91,7 @@ _HOMES = {
     "Entrypoint": "_entrypoint",
     "EntrypointFunction": "_entrypoint",
     "ErrorEvent": "_progress",
+    "Executor": "executor",
     "PoolStatistics": "_statistics",
     "ProcessSummary": "_progress",
     "Progress": "_progress",
@@ -99,14 +104,20 @@ _HOMES = {
     "WorkerPool": "_pool",
     "WorkerStatistics": "_statistics",
     "entrypoint": "_entrypoint",
+    "spawned_worker": "channels",
 }
 
 
+_MODULES = ("channels", "errors", "executor", "sync")
+
+
 def __getattr__(name: str) -> object:
-    if name not in __all__:
+    if name not in __all__ and name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     import importlib
 
+    if name in _MODULES:
+        return importlib.import_module(f"{__name__}.{name}")
     home = importlib.import_module(f"{__name__}.{_HOMES.get(name, 'errors')}")
     globals()[name] = thing = getattr(home, name)
     return thing

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Generic, TypedDict, TypeVar, Unpack, overload
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypedDict, TypeVar, Unpack, overload
 
 from workpool._checks import check_callable, check_seconds
 from workpool.channels._channel import DEFAULT_TIMEOUT
@@ -46,6 +46,8 @@ class SpawnedWorker(Generic[ArgT, ResultT]):
     pickled: bool
     timeout: float
     start_timeout: float
+    worker_concurrency: ClassVar[int] = 1
+    """A program has one conversation at a time; what it could not begin would be nobody's to steal."""
 
     async def __call__(self, argument: ArgT, client: WorkerClient) -> ResultT:
         """Run one argument in the child of this worker."""
