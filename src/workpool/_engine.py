@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import copy
 import logging
+import os
 import time
 from collections.abc import Callable
 from math import isfinite
@@ -63,6 +64,7 @@ class Engine:
         events: Listeners,
     ) -> None:
         self.loop = loop
+        self.process_id = os.getpid()
         self.options = options
         self.state = OPEN
         self.announce_tasks = False

@@ -88,7 +88,8 @@ class WorkerPool(SourceMethods[ArgT, ResultT]):
         max_workers: most worker processes; the CPUs this process may use if None.
         min_workers: kept running from the first use on, whether there is work or not.
         tasks_per_worker: another worker is started while pending tasks per worker exceed this.
-        worker_concurrency: tasks one worker of an *async* entrypoint runs at a time (16 if None).
+        worker_concurrency: tasks one worker of an *async* entrypoint runs at a time; if None, what
+            the entrypoint's attribute of that name says, else 16.
         inherent_cost: ``(task) -> seconds``, an estimate used until the task's `key` is known.
         worker_cost: ``(task, worker) -> seconds`` a task costs more in that worker.
         timeout: seconds a task may run, from its start in a worker; None for no limit.
@@ -164,7 +165,11 @@ class WorkerPool(SourceMethods[ArgT, ResultT]):
             max_workers=max_workers,
             min_workers=min_workers,
             tasks_per_worker=tasks_per_worker,
-            worker_concurrency=worker_concurrency,
+            worker_concurrency=(
+                getattr(entrypoint, "worker_concurrency", None)
+                if worker_concurrency is None
+                else worker_concurrency
+            ),
             inherent_cost=inherent_cost,
             worker_cost=worker_cost,
             timeout=timeout,
@@ -414,7 +419,9 @@ class WorkerPool(SourceMethods[ArgT, ResultT]):
 
     def _adopt(self, task: Any, *, main_thread: bool) -> None:
         """Take on a task that was made elsewhere. Raises `PoolClosed`."""
-        engine = self._open_engine()
+        engine = self._engine
+        if engine is None or engine.state is not OPEN:
+            engine = self._open_engine()
         task.slot = task._settings.slot
         if self._options.inherent_cost is not None:
             task.inherent = engine.inherent_cost(task)
@@ -432,7 +439,7 @@ class WorkerPool(SourceMethods[ArgT, ResultT]):
 
     def _cancel_pending(self) -> None:
         """Cancel what can be cancelled."""
-        if self._engine is not None and self._engine.state == OPEN:
+        if self._engine is not None and self._engine.state != CLOSED:
             self._engine.cancel_pending()
 
     def _abandon(self) -> list[Any]:
@@ -451,6 +458,11 @@ class WorkerPool(SourceMethods[ArgT, ResultT]):
         engine = self._engine
         if engine is not None and engine.state is OPEN and _current_loop() is engine.loop:
             return engine
+        if engine is not None and engine.process_id != os.getpid():
+            raise PoolClosed(
+                f"the pool {self.name!r} belongs to process {engine.process_id}, of which this one "
+                "is a fork: make a pool of its own here"
+            )
         if self._closed_unused or (engine is not None and engine.state != OPEN):
             raise PoolClosed(f"the pool {self.name!r} is closed; make a new one for more work")
         loop = _running_loop()
@@ -484,7 +496,8 @@ class WorkerPool(SourceMethods[ArgT, ResultT]):
         worker: WorkerHandle | int | None,
     ) -> TaskSettings:
         slot = worker.id if isinstance(worker, WorkerHandle) else worker
-        if isinstance(worker, WorkerHandle) and not worker.belongs_to(self._open_engine().fleet):
+        engine = self._engine
+        if isinstance(worker, WorkerHandle) and not (engine and worker.belongs_to(engine.fleet)):
             raise ValueError(f"{worker!r} is a worker of another pool")
         if slot is not None:
             check_count("worker", slot, at_least=0)
