@@ -216,6 +216,10 @@ async def call_async(work: tuple[Any, ...]) -> Any:
     return await result if hasattr(result, "__await__") else result
 
 
+def given(*arguments: Any, **keywords: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    return arguments, keywords
+
+
 def identity(value: Any) -> Any:
     return value
 

@@ -59,7 +59,7 @@ EXITING = 10
 _KINDS = range(RESULT, EXITING + 1)
 
 IN_PARCEL = 0x80
-"""Added to the kind: the body came as a descriptor on the worker's mail socket."""
+"""Added to the kind: the body is the number of a parcel, whose descriptor came on the worker's mail socket."""
 
 REPORT = Struct("<IBQd")
 """Length of the body, kind, attempt (0 where it does not apply), cost in seconds."""

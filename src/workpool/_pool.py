@@ -444,7 +444,6 @@ class WorkerPool(SourceMethods[ArgT, ResultT]):
 
     def _abandon(self) -> list[Any]:
         """Let everything go as if this process had ended; return the tasks that were pending."""
-        self._closed_unused = True
         engine = self._engine
         if engine is None or engine.state == CLOSED:
             return []

@@ -89,7 +89,7 @@ class ReportReader:
             kind &= ~frames.IN_PARCEL
             report = (kind, attempt, cost, b"")
             try:
-                data, buffers = read_parcel(worker.receive_parcel())
+                data, buffers = read_parcel(worker.receive_parcel(body))
             except (OSError, InternalError) as error:
                 if not attempt:
                     raise

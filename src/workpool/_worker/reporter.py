@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from _thread import allocate_lock, get_ident
+from struct import Struct
 
 from workpool._frames import IN_PARCEL, MOST_REPORT_BODY, REPORT
 from workpool._quick import socket
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 
 _pack = REPORT.pack
+_NUMBER = Struct("<Q")
+"""Of a parcel. So one that could not be announced is not taken for the next."""
 
 
 class Reporter:
@@ -33,6 +36,7 @@ class Reporter:
         self._lock = allocate_lock()
         self.written = 0
         """Bytes, by the thread that runs tasks; other threads may be counted late."""
+        self._parcels = 0
         self.interruptible: Interruptible | None = None
 
     def send(
@@ -57,11 +61,13 @@ class Reporter:
             interruptible.shielded = True
         try:
             with self._lock:  # descriptors and the reports that announce them go in one order
+                self._parcels += 1
+                number = _NUMBER.pack(self._parcels)
                 # fault point: before the parcel is sent
-                mail.send_waiting(self._mailbox, b"p", parcel)
+                mail.send_waiting(self._mailbox, number, parcel)
                 # fault point: parcel sent, not announced
                 self.written += os.write(
-                    self._descriptor, _pack(0, kind | IN_PARCEL, attempt, cost)
+                    self._descriptor, _pack(len(number), kind | IN_PARCEL, attempt, cost) + number
                 )
         except BrokenPipeError:
             raise ParentGone from None

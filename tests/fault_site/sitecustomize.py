@@ -1,0 +1,70 @@
+"""Makes the fault points real in the workers of a test whose `sys.path` begins with this directory.
+
+An interpreter imports a module of this name before anything else. In the sources of workers each
+comment ``# fault point: NAME`` is replaced, as they are imported, by a call of `reach`: on its own
+line, so that nothing else moves. Without this the comments are comments.
+"""
+
+# pathlib would be the largest import of a worker:
+# ruff: noqa: PTH123
+
+from __future__ import annotations
+
+import builtins
+import mmap
+import os
+import re
+import signal
+import struct
+import sys
+from collections.abc import Sequence
+from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
+from types import CodeType, ModuleType
+
+_POINT = re.compile(r"# fault point: (.+)$", re.MULTILINE)
+_PACKAGES = ("workpool._worker.", "workpool._system.")
+
+
+class _Loader(SourceFileLoader):
+    def get_code(self, fullname: str) -> CodeType:
+        module = fullname.rpartition(".")[2]
+        source = self.get_data(self.path).decode()
+        armed = _POINT.sub(lambda match: f"reach_fault_point('{module}: {match[1]}')", source)
+        return compile(armed, self.path, "exec", dont_inherit=True)
+
+
+class _Finder:
+    @staticmethod
+    def find_spec(
+        name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        spec = PathFinder.find_spec(name, path, target) if name.startswith(_PACKAGES) else None
+        if spec is not None and spec.origin is not None:
+            spec.loader = _Loader(name, spec.origin)
+        return spec
+
+
+class _Reach:
+    def __init__(self, directory: str) -> None:
+        with open(f"{directory}/armed", "rb") as file:
+            self._armed = mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ)
+        self._orders = os.open(f"{directory}/orders", os.O_RDONLY | os.O_NONBLOCK)
+        self._arrivals = os.open(f"{directory}/arrivals", os.O_WRONLY)
+
+    def __call__(self, point: str) -> None:
+        """Do what the test has ordered for this point; nothing if that is nothing."""
+        if self._armed[:].rstrip(b"\0") != point.encode():
+            return
+        try:
+            order = os.read(self._orders, 1)  # each is carried out by one process
+        except BlockingIOError:
+            return
+        if order == b"p":
+            return
+        os.write(self._arrivals, struct.pack("<q", os.getpid()))
+        os.kill(os.getpid(), signal.SIGKILL if order == b"k" else signal.SIGSTOP)
+
+
+if "WORKPOOL_FAULT_POINTS" in os.environ:
+    vars(builtins)["reach_fault_point"] = _Reach(os.environ["WORKPOOL_FAULT_POINTS"])
+    sys.meta_path.insert(0, _Finder)
