@@ -3,7 +3,14 @@
 from dataclasses import dataclass
 from math import isnan
 
-from benchmarks.contestants import BASELINE, OURS, PYTHON_PASS
+from benchmarks.contestants import (
+    BASELINE,
+    OURS,
+    OURS_EXECUTOR,
+    OURS_SYNC,
+    PYTHON_PASS,
+    SUBMITTED,
+)
 from benchmarks.figures import Results
 
 MEGABYTE_KB = 1024.0
@@ -62,12 +69,31 @@ def goals(results: Results) -> list[Goal]:
             results.median("skew", OURS, "times_ideal"),
             1.10,
         ),
+        *_blocking(results, "workpool.sync", OURS_SYNC),
+        *_blocking(results, "workpool.Executor", OURS_EXECUTOR),
         *_crowd(results),
         Goal(
             "parent's memory per waiting task",
             results.median("backlog", OURS, "bytes_per_task"),
             1000,
             unit="bytes",
+        ),
+    ]
+
+
+def _blocking(results: Results, title: str, name: str) -> list[Goal]:
+    """Goals of a face without asyncio, to the executor that it can stand in for."""
+    return [
+        Goal(
+            f"{title}: no-op tasks per second, to ProcessPoolExecutor.submit",
+            results.ratio("rate", name, "tasks_per_s", SUBMITTED),
+            8,
+            is_minimum=True,
+        ),
+        Goal(
+            f"{title}: round trip p50, to ProcessPoolExecutor.submit",
+            results.ratio("round-trip", name, "p50_us", SUBMITTED),
+            0.6,
         ),
     ]
 

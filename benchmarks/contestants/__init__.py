@@ -7,7 +7,10 @@ from benchmarks.contestants.base import Contestant
 
 POOL_MEASURES = frozenset({"rate", "round-trip", "skew", "first-result", "idle"})
 BASELINE = "executor-asyncio"
+SUBMITTED = "executor"
 OURS = "workpool"
+OURS_SYNC = "workpool-sync"
+OURS_EXECUTOR = "workpool-executor"
 PYTHON_PASS = "python-pass"
 
 
@@ -43,13 +46,27 @@ ENTRIES: dict[str, Entry] = {
         POOL_MEASURES | {"crowd", "backlog"},
     ),
     "workpool-map": Entry("workpool, map", "ours", "WorkpoolMap", "workpool"),
+    OURS_SYNC: Entry(
+        "workpool.sync",
+        "ours_blocking",
+        "WorkpoolSync",
+        "workpool",
+        POOL_MEASURES | {"backlog"},
+    ),
+    OURS_EXECUTOR: Entry(
+        "workpool.Executor",
+        "ours_blocking",
+        "WorkpoolExecutor",
+        "workpool",
+        POOL_MEASURES | {"backlog"},
+    ),
     BASELINE: Entry(
         "ProcessPoolExecutor, asyncio",
         "futures",
         "AsyncioExecutor",
         measures=POOL_MEASURES | {"backlog"},
     ),
-    "executor": Entry(
+    SUBMITTED: Entry(
         "ProcessPoolExecutor, submit",
         "futures",
         "StandardExecutor",
@@ -81,8 +98,10 @@ ENTRIES: dict[str, Entry] = {
 }
 QUICK_NAMES = [
     OURS,
+    OURS_SYNC,
+    OURS_EXECUTOR,
     BASELINE,
-    "executor",
+    SUBMITTED,
     "bare-futures",
     "ping-pong",
     "ping-pong-apart",

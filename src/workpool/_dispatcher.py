@@ -24,7 +24,7 @@ from workpool._serialization import Serializer
 from workpool._system.arena import MOST_CHUNKS, RECORD_LIMIT, Arena
 from workpool._system.mail import Locker
 from workpool._system.memory import write_parcel
-from workpool._system.status_page import IDLE, MAIL, StatusPage
+from workpool._system.status_page import IDLE, MAIL, MAIL_READ, StatusPage
 from workpool._system.token_queue import TokenQueue
 from workpool._worker_process import RETIRING
 from workpool.errors import SerializationError
@@ -162,12 +162,13 @@ class Dispatcher:
 
         So others are woken for that, also for the one task that the worker was counted on for.
         """
-        self.post(slot, data, descriptor)
         worker = self._workers[slot]
         if worker is not None:
+            # Read before the mail is sent: a sleep that begins after it is not ended by it.
             worker.woken_from = self.page.words[self.page.field(slot, IDLE)]
-            if self._ledger.dispatched:
-                self.wake(self.tokens_waiting(), but=slot)
+        self.post(slot, data, descriptor)
+        if worker is not None and self._ledger.dispatched:
+            self.wake(self.tokens_waiting(), but=slot)
 
     def count_mail(self, slot: int) -> None:
         """Tell a busy worker that mail is there; to be called after it was sent."""
@@ -193,7 +194,7 @@ class Dispatcher:
             asleep_since = words[field(worker.slot, IDLE)]
             if not asleep_since or worker.woken_from == asleep_since:
                 continue
-            if worker.fed_from != asleep_since:
+            if not self._gets_up_for_something(worker, asleep_since):
                 if not count:
                     continue
                 count -= 1
@@ -253,7 +254,8 @@ class Dispatcher:
         if (
             owner is not None
             and asleep_since
-            and asleep_since not in (owner.fed_from, owner.woken_from)
+            and asleep_since != owner.woken_from
+            and not self._gets_up_for_something(owner, asleep_since)
             and owner.state != RETIRING
         ):
             # The push itself wakes the owner, for one task; once per sleep, however long it takes
@@ -265,6 +267,11 @@ class Dispatcher:
                 self._have_look_round(owner, asleep_since)
         if surplus:
             self.wake(surplus, but=slot)
+
+    def _gets_up_for_something(self, worker: WorkerProcess, asleep_since: int) -> bool:
+        """Whether a sleeper was counted on for a task, or has mail that it will act on first."""
+        words, first = self.page.words, self.page.field(worker.slot, 0)
+        return worker.fed_from == asleep_since or words[first + MAIL] != words[first + MAIL_READ]
 
     @staticmethod
     def _have_look_round(worker: WorkerProcess, asleep_since: int) -> None:

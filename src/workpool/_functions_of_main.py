@@ -12,22 +12,21 @@ import functools
 import io
 import sys
 import zlib
-from collections.abc import Callable
 from itertools import count
 from types import FunctionType
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from workpool._calls import function_of_main, names_of_main, receive_names
+from workpool._worker.calls import complete_function, function_of_main, names_of_main
 
 _numbers = count(1)
-_packed: WeakKeyDictionary[FunctionType, FunctionOfMain] = WeakKeyDictionary()
+_packed: WeakKeyDictionary[Any, FunctionOfMain] = WeakKeyDictionary()
 
 
 class FunctionOfMain:
     """Stands for a function of `__main__` where that is pickled."""
 
-    def __init__(self, function: FunctionType) -> None:
+    def __init__(self, function: Any) -> None:
         self._number = next(_numbers)
         self._data = zlib.compress(_dumps(function), 1)
 
@@ -42,25 +41,44 @@ class FunctionOfMain:
 def portable(function: Any) -> Any:
     """Return what to pickle in the place of a function that is to be called.
 
-    That is the function itself, unless it is a plain function of `__main__`. Raises whatever
-    pickling it raises.
+    That is the function itself, unless `__main__` defines it. Raises whatever pickling it raises.
     """
-    kind = type(function)
-    if kind is FunctionType:
-        if function.__module__ != "__main__" or function.__closure__ is not None:
-            return function  # what a closure refers to may change between two calls
+    if type(function) is functools.partial:
+        inner = portable(function.func)
+        if inner is function.func:
+            return function
+        return functools.partial(inner, *function.args, **function.keywords)
+    if getattr(function, "__module__", None) != "__main__":
+        return function
+    return _of_main(function)
+
+
+def _of_main(function: Any) -> Any:
+    try:
         packed = _packed.get(function)
         if packed is None:
+            if not _is_fixed(function):
+                return function
             packed = _packed[function] = FunctionOfMain(function)
-        return packed
-    if kind is functools.partial:
-        inner = portable(function.func)
-        if inner is not function.func:
-            return functools.partial(inner, *function.args, **function.keywords)
-    return function
+    except TypeError:  # neither a key nor weakly referred to: an instance with a __call__, say
+        return function
+    return packed
 
 
-def _dumps(function: FunctionType) -> bytes:
+def _is_fixed(function: Any) -> bool:
+    """Whether a function is the same each time, so that it need not be pickled again.
+
+    What a closure refers to may change between two calls; but not of a decorated function.
+    """
+    if type(function) is FunctionType and function.__closure__ is None:
+        return True
+    thing: Any = sys.modules["__main__"]
+    for name in str(getattr(function, "__qualname__", "")).split("."):
+        thing = getattr(thing, name, None)
+    return thing is function
+
+
+def _dumps(function: Any) -> bytes:
     from workpool._pickling_by_value import Pickler
 
     class _Pickler(Pickler):
@@ -91,16 +109,13 @@ def _sharing_names(function: FunctionType, reduced: tuple[Any, ...]) -> tuple[An
     """Change how cloudpickle (3.1) makes a function: with the shared names instead of its own."""
     if function.__globals__ is not vars(sys.modules["__main__"]):
         return reduced
-    make, (code, _, *others), (attributes, details), *rest, _ = reduced
-    names = {**details, "__globals__": {}}
-    state = (details["__globals__"], (attributes, names))
-    return make, (code, _names, *others), state, *rest, set_function
-
-
-def set_function(function: FunctionType, state: tuple[dict[str, Any], Any]) -> None:
-    """Complete a function of `__main__` in the worker; cloudpickle does all but the names."""
-    from cloudpickle.cloudpickle import _function_setstate
-
-    names, rest = state
-    receive_names(names)
-    _function_setstate(function, rest)
+    make, (code, _, *others), (attributes, details), *_ = reduced
+    rest = (attributes, {**details, "__globals__": {}})
+    return (
+        make,
+        (code, _names, *others),
+        (details["__globals__"], rest),
+        None,
+        None,
+        complete_function,
+    )

@@ -10,11 +10,297 @@ from concurrent.futures.process import BrokenProcessPool
 from functools import partial
 from itertools import islice
 from multiprocessing.process import current_process
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
-from workpool._calls import Start, call, call_each
+from workpool._checks import check_count
+from workpool._entrypoint import Entrypoint
 from workpool._functions_of_main import portable
-from workpool._options import WorkerOutput
+from workpool._options import WorkerOutput, usable_cpus
 from workpool._retry_policy import RetryPolicy
+from workpool._serialization import brief
+from workpool._worker.calls import Start, call, call_each
 from workpool.errors import EntrypointError, PoolClosed, SerializationError, WorkerStartError
-from workpool.sync import WorkerPool
+from workpool.sync import Task, WorkerPool
+from workpool.sync._exit import is_exiting
+from workpool.sync._service import Service
+
+if TYPE_CHECKING:
+    from multiprocessing.context import BaseContext
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+Work = tuple[Any, ...]
+
+
+class ExecutorStartError(WorkerStartError, BrokenProcessPool):
+    """The workers of an executor could not be started: its initializer raised, say.
+
+    Also a `BrokenProcessPool`. An executor with an initializer takes nothing more after this.
+    """
+
+
+class Future(Task[T]):
+    """The future of one call, made by `Executor.submit`: a `workpool.sync.Task` but for `cancel`."""
+
+    def cancel(self) -> bool:
+        """Cancel the call unless a worker has begun it; return whether it is cancelled."""
+        if self._pool.spares_running and self.running():  # type: ignore[attr-defined]
+            return False
+        return super().cancel()
+
+    def _set_result(self, result: T) -> None:
+        self.argument = None  # a future that is kept must not keep what it was called with
+        super()._set_result(result)
+
+    def _set_exception(self, error: BaseException) -> None:
+        self.argument = None
+        if _is_of_start(error):
+            error = self._pool.start_failed(error)  # type: ignore[attr-defined]
+        super()._set_exception(error)
+
+
+class Executor(futures.Executor):
+    """A `concurrent.futures.Executor`: what is written for `ProcessPoolExecutor` runs unchanged.
+
+    Use it as ``with Executor() as executor: executor.submit(function, *args).result()``, from any
+    thread, from done callbacks, with `concurrent.futures.wait` and `as_completed`, or with
+    ``loop.run_in_executor``. Unlike with a `ProcessPoolExecutor`, a worker that dies fails the one
+    call that it ran, with `WorkerCrashed` (also a `BrokenProcessPool`), and the executor goes on.
+
+    At its exit the interpreter waits for the calls that are pending, as it does for every executor. An
+    executor that nobody holds any more finishes them and ends.
+
+    Arguments:
+        max_workers: most worker processes; the CPUs this process may use if None.
+        mp_context: taken for compatibility. Workers are always interpreters of their own, started
+            when they are needed; nothing is inherited as by a fork.
+        initializer, initargs: called once in each worker, before its first call. If it fails, what
+            waits fails with `ExecutorStartError`, also a `BrokenProcessPool`, and so does `submit`.
+        max_tasks_per_child: a worker is replaced after so many calls.
+        timeout, retries, max_memory_per_worker, idle_timeout, env, worker_output, name: as for
+            `workpool.WorkerPool`, for each call.
+
+    Raises `ValueError` or `TypeError` for arguments that cannot be right.
+    """
+
+    def __init__(
+        self,
+        max_workers: int | None = None,
+        mp_context: BaseContext | None = None,
+        initializer: Callable[..., object] | None = None,
+        initargs: tuple[Any, ...] = (),
+        *,
+        max_tasks_per_child: int | None = None,
+        timeout: float | None = None,
+        retries: int | RetryPolicy = 0,
+        max_memory_per_worker: int | None = None,
+        idle_timeout: float | None = None,
+        env: Mapping[str, str] | None = None,
+        worker_output: WorkerOutput = "inherit",
+        name: str | None = None,
+    ) -> None:
+        self._check(max_workers, mp_context, initializer, max_tasks_per_child)
+        self._max_workers = usable_cpus() if max_workers is None else max_workers
+        start = Start(
+            None if initializer is None else portable(initializer),
+            tuple(initargs),
+            bytes(current_process().authkey),
+        )
+        self._pool = _Pool(
+            Entrypoint(call.__module__, call.__name__, on_worker_start=start),
+            max_workers=max_workers,
+            timeout=timeout,
+            retries=retries,
+            max_tasks_per_worker=max_tasks_per_child,
+            max_memory_per_worker=max_memory_per_worker,
+            idle_timeout=idle_timeout,
+            env=env,
+            worker_output=worker_output,
+            name=name,
+        )
+        self._pool.has_initializer = initializer is not None
+
+    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        """Call a function in a worker; return the future of what it returns. Does not block.
+
+        Function and arguments are pickled later: do not change them meanwhile. What cannot be
+        pickled fails the future with `SerializationError`, also a `pickle.PicklingError`.
+
+        Raises `PoolClosed`, a `RuntimeError`, after `shutdown`; `RuntimeError` at the interpreter's
+        exit; `ExecutorStartError` if the initializer has failed.
+        """
+        try:
+            function = portable(fn)
+        except Exception as error:  # noqa: BLE001 - whatever pickling somebody's function raises
+            function = _Unpicklable(fn, error)
+        try:
+            return self._pool.add_task((function, args, kwargs) if kwargs else (function, args))  # type: ignore[return-value]
+        except PoolClosed:
+            raise self._refusal() from None
+
+    def map(
+        self,
+        fn: Callable[..., T],
+        *iterables: Iterable[Any],
+        timeout: float | None = None,
+        chunksize: int = 1,
+        buffersize: int | None = None,
+    ) -> Iterator[T]:
+        """Call a function with the items of the iterables side by side; iterate over the results.
+
+        The calls are submitted at once, or at most `buffersize` of them (chunks, if there are any) before
+        their results are asked for. The results come in the order of the items. The first failure is
+        raised in its place and ends the iteration. Leaving it early cancels what has not begun.
+
+        Arguments:
+            timeout: seconds from now until the last result must be there, else `TimeoutError`.
+            chunksize: items that travel together; one is as fast as most uses need.
+        """
+        if chunksize < 1:
+            raise ValueError("chunksize must be >= 1.")
+        if buffersize is not None:
+            check_count("buffersize", buffersize, at_least=1)
+        end = None if timeout is None else time.monotonic() + timeout
+        items = zip(*iterables, strict=False)
+        if chunksize == 1:
+            calls = (self.submit(fn, *arguments) for arguments in items)
+            return _results(deque(islice(calls, buffersize)), calls, end)
+        function = portable(fn)
+        chunks = iter(lambda: list(islice(items, chunksize)), [])
+        batches = (self.submit(call_each, function, chunk) for chunk in chunks)
+        return _one_by_one(_results(deque(islice(batches, buffersize)), batches, end))
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """Take no more calls; end when those that were submitted are done.
+
+        `wait` until everything has ended, the workers too. With `cancel_futures` what no worker has
+        begun is cancelled. If the wait is interrupted, by Ctrl-C, say, everything is killed.
+        """
+        how = Service.cancel_and_finish if cancel_futures else Service.finish
+        self._pool.end(how, wait=wait)
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_val: BaseException | None,
+        exc_tb: TracebackType | None,
+    ) -> bool | None:
+        if exc_type is not None and issubclass(exc_type, KeyboardInterrupt):
+            # It interrupts the calls too, as it would if the workers were in the terminal's reach.
+            self._pool.spares_running = False
+            self.shutdown(cancel_futures=True)
+            return False
+        return super().__exit__(exc_type, exc_val, exc_tb)
+
+    def __del__(self) -> None:
+        pool = getattr(self, "_pool", None)
+        if pool is not None:
+            pool.dispose()
+
+    def _refusal(self) -> BaseException:
+        if self._pool.broken is not None:
+            return ExecutorStartError(self._pool.broken)
+        if is_exiting():
+            return RuntimeError("cannot schedule new futures after interpreter shutdown")
+        return PoolClosed("cannot schedule new futures after shutdown")
+
+    @staticmethod
+    def _check(
+        max_workers: int | None,
+        mp_context: BaseContext | None,
+        initializer: object,
+        max_tasks_per_child: int | None,
+    ) -> None:
+        """Refuse what a ProcessPoolExecutor refuses, in its words where programs look for them."""
+        if max_workers is not None and max_workers <= 0:
+            raise ValueError("max_workers must be greater than 0")
+        if initializer is not None and not callable(initializer):
+            raise TypeError("initializer must be a callable")
+        if max_tasks_per_child is None:
+            return
+        if not isinstance(max_tasks_per_child, int):
+            raise TypeError("max_tasks_per_child must be an integer")
+        if max_tasks_per_child <= 0:
+            raise ValueError("max_tasks_per_child must be >= 1")
+        if mp_context is not None and mp_context.get_start_method(allow_none=False) == "fork":
+            raise ValueError(
+                "max_tasks_per_child is incompatible with the 'fork' multiprocessing start method; "
+                "supply a different mp_context, or none: workers are not forked anyway"
+            )
+
+
+class _Pool(WorkerPool[Work, Any]):
+    """An executor's pool: its futures, its end at the interpreter's exit."""
+
+    _task_type = Future
+    _finishes_at_exit = True
+    has_initializer = False
+    spares_running = True
+    broken: str | None = None
+
+    def start_failed(self, error: BaseException) -> ExecutorStartError:
+        """Return the error of calls whose workers could not be started. In the pool's own thread."""
+        failure = ExecutorStartError(
+            f"the workers of the executor {self.name!r} could not be started: {error}"
+        )
+        failure.__cause__ = error.__cause__ or error
+        if self.has_initializer and self.broken is None:
+            self.broken = str(failure)
+            self.dispose()
+        return failure
+
+    def end(self, how: Callable[[Service], None], *, wait: bool) -> None:
+        """End in one of the ways a `Service` has."""
+        if wait:
+            self._end(how, "shutdown(wait=True)")
+        elif (service := self._shut()) is not None:
+            service.thread.post(partial(how, service))
+
+
+class _Unpicklable:
+    """Stands for a function that cannot be pickled, and says so where that is tried."""
+
+    def __init__(self, function: object, error: Exception) -> None:
+        self._text = brief(function)
+        self._error = error
+
+    def __reduce__(self) -> str:
+        raise self._error
+
+    def __repr__(self) -> str:
+        return self._text
+
+
+def _is_of_start(error: BaseException) -> bool:
+    if isinstance(error, SerializationError):
+        return error.subject == "entrypoint"
+    return isinstance(error, WorkerStartError | EntrypointError)
+
+
+def _results(
+    pending: deque[Future[T]], more: Iterator[Future[T]], end: float | None
+) -> Iterator[T]:
+    try:
+        while pending:
+            pending.extend(islice(more, 1))
+            yield _result_or_cancel(pending.popleft(), end)
+    finally:
+        for future in pending:
+            future.cancel()
+
+
+def _result_or_cancel(future: Future[T], end: float | None) -> T:
+    try:
+        return future.result(None if end is None else end - time.monotonic())
+    finally:
+        future.cancel()
+
+
+def _one_by_one(lists: Iterator[list[T]]) -> Iterator[T]:
+    """Yield the items of lists, and keep none of them alive."""
+    for items in lists:
+        items.reverse()
+        while items:
+            yield items.pop()

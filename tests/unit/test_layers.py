@@ -65,6 +65,12 @@ LAYERS = {
         "workpool._statistics",
         "workpool._task",
     ],
+    "blocking": [
+        "workpool.executor",
+        "workpool._functions_of_main",
+        "workpool.sync",
+        "workpool.sync.*",
+    ],
     "faces": ["workpool.__main__", "workpool.cli", "workpool.cli.*"],
 }
 NAMES = list(LAYERS)

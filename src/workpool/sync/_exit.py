@@ -55,6 +55,7 @@ def _end_all() -> None:
     _exiting = True
     services = list(_services)
     for service in services:
+        service.open = False
         service.thread.post(service.finish if service.finishes_at_exit else service.abandon)
     for service in services:
         service.thread.wait(None if service.finishes_at_exit else _PATIENCE)

@@ -15,6 +15,7 @@ thread ends with the pool. It costs 0.1 ms and five descriptors.
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import threading
 from collections import deque
@@ -54,7 +55,7 @@ class LoopThread:
         self._failure: BaseException | None = None
         self._lock = threading.Lock()  # held to write to the descriptor, and to close it
         self._descriptor = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
-        self._over: asyncio.Future[None]
+        self._over: asyncio.Future[None] | None = None
         self._thread = threading.Thread(target=self._run, name=f"workpool-{name}", daemon=True)
 
     def start(self) -> None:
@@ -118,19 +119,21 @@ class LoopThread:
 
     def wait(self, timeout: float | None = None) -> None:
         """Wait until the thread has ended, or so many seconds."""
-        if self.ended.wait(timeout):
+        if self.ended.wait(timeout) and self._thread.ident is not None:
             self._thread.join(timeout)
 
     # In the loop's thread
 
     def end(self) -> None:
         """End the loop after this turn."""
-        if not self._over.done():
+        if self._over is not None and not self._over.done():
             self._over.set_result(None)
 
     def _run(self) -> None:
         try:
-            asyncio.run(self._serve())
+            with asyncio.Runner() as runner:
+                runner.get_loop()
+                runner.run(self._serve())
         except BaseException as error:  # noqa: BLE001 - no descriptor for the loop, say
             self._failure = error
         self._close()
@@ -165,9 +168,9 @@ class LoopThread:
     def _call(self, function: Callable[[], None]) -> None:
         try:
             function()
-        except BaseException as error:  # noqa: BLE001 - a callback's SystemExit ends nothing here
-            asyncio.get_running_loop().call_exception_handler(
-                {"message": f"workpool {self.name!r}: {function!r} raised", "exception": error}
+        except BaseException as error:
+            logging.getLogger("workpool").error(
+                "pool %r: %r raised", self.name, function, exc_info=error
             )
 
     # Inside
@@ -198,7 +201,7 @@ class LoopThread:
             if isinstance(item, _Question):
                 item.refuse(self._failure or PoolClosed(f"the pool {self.name!r} has been closed"))
             elif callable(item):
-                item()
+                self._call(item)
             else:
                 self._refuse(item)
 

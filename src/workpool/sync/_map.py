@@ -96,6 +96,7 @@ def _map_ordered(
                 feed.raise_error()
                 return
             task = None
+            tasks[0].result()  # interrupted, it is cancelled with the others
             yield tasks.popleft().result()
     finally:
         for task in tasks:
@@ -121,8 +122,7 @@ def _map_as_completed(
             if not unfinished:
                 feed.raise_error()
                 return
-            task = ended.get()
-            unfinished.discard(task)
+            unfinished.discard(task := ended.get())
             yield task.result()
     finally:
         for task in unfinished:

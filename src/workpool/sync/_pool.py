@@ -18,6 +18,7 @@ from workpool._retry_policy import RetryPolicy
 from workpool._statistics import PoolStatistics
 from workpool._worker_handle import WorkerHandle
 from workpool.errors import PoolClosed, WorkerStartError
+from workpool.sync import _exit
 from workpool.sync._map import MapMethods
 from workpool.sync._service import Service
 from workpool.sync._task import Task
@@ -82,6 +83,8 @@ class WorkerPool(MapMethods[ArgT, ResultT], Generic[ArgT, ResultT]):
     def __init__(self, entrypoint: Any, **options: Any) -> None:
         self._service: Service | None = None
         self._closed = False
+        self._listens = False
+        """Whether anybody listens to events or messages, which come before the ends of their tasks."""
         self._starting = threading.Lock()
         self._new_id: Callable[[], int]
         self._pool: AsyncioPool[ArgT, ResultT] = AsyncioPool(entrypoint, **options)
@@ -187,7 +190,11 @@ class WorkerPool(MapMethods[ArgT, ResultT], Generic[ArgT, ResultT]):
     # Messages and events
 
     def on_message(self, type: str, handler: Callable[[Any, WorkerHandle], Any]) -> None:  # noqa: A002
-        """Call ``handler(content, origin)``, sync or async, for each message of this type."""
+        """Call ``handler(content, origin)``, sync or async, for each message of this type.
+
+        Messages of a task are handled before its result is there.
+        """
+        self._listens = True
         self._ask(lambda: self._pool.on_message(type, handler))
 
     def remove_message_listener(
@@ -207,6 +214,7 @@ class WorkerPool(MapMethods[ArgT, ResultT], Generic[ArgT, ResultT]):
 
     def on(self, event: Event, listener: Callable[..., Any]) -> None:
         """Call a listener, sync or async, at each event of a kind; as `workpool.WorkerPool.on`."""
+        self._listens = True
         self._ask(lambda: self._pool.on(event, listener))
 
     def remove_listener(self, event: Event, listener: Callable[..., Any]) -> None:
@@ -296,9 +304,9 @@ class WorkerPool(MapMethods[ArgT, ResultT], Generic[ArgT, ResultT]):
         except ValueError:  # the status page was closed just now
             return False
 
-    def _check_may_wait(self, task: Task[Any]) -> None:
+    def _check_may_wait(self) -> None:
         assert self._service is not None
-        self._service.thread.check_may_wait(f"to wait for task {task.id}")
+        self._service.thread.check_may_wait("to wait for a task")
 
     def _cancelled(self, task: Task[Any]) -> None:
         assert self._service is not None
@@ -323,6 +331,8 @@ class WorkerPool(MapMethods[ArgT, ResultT], Generic[ArgT, ResultT]):
             return self._service
 
     def _start(self) -> None:
+        if _exit.is_exiting():
+            raise PoolClosed(f"the pool {self.name!r} cannot start: the interpreter is exiting")
         try:
             service = Service(self._pool, finishes_at_exit=self._finishes_at_exit)
             self._new_id = service.start()
@@ -354,8 +364,9 @@ class WorkerPool(MapMethods[ArgT, ResultT], Generic[ArgT, ResultT]):
             raise
 
     def _end(self, how: Callable[[Service], None], what: str) -> None:
-        if self._service is not None:
-            self._service.thread.check_may_wait(what)
+        service = self._service
+        if service is not None and not service.thread.ended.is_set():
+            service.thread.check_may_wait(what)
         service = self._shut()
         if service is None:
             return

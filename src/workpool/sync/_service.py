@@ -26,6 +26,7 @@ class Service:
         self.finishes_at_exit = finishes_at_exit
         self.thread = LoopThread(pool.name, self._take, self._refuse)
         self._closing: asyncio.Task[None] | None = None
+        self._ended = False
 
     def start(self) -> Callable[[], int]:
         """Start thread and pool; return what gives new task ids, from any thread."""
@@ -35,13 +36,14 @@ class Service:
             return self.thread.ask(self.pool._open)
         except BaseException:
             self.thread.post(self.abandon)
+            self.thread.wait()
             raise
 
     # In the loop's thread
 
     def finish(self) -> None:
         """Close the pool gracefully, then end."""
-        if self._closing is None:
+        if self._closing is None and not self._ended:
             self._closing = asyncio.get_running_loop().create_task(self._close())
 
     def cancel_and_finish(self) -> None:
@@ -75,6 +77,7 @@ class Service:
 
     def _end(self) -> None:
         self.open = False
+        self._ended = True
         _exit.leave(self)
         self.thread.end()
 

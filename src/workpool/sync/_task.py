@@ -1,11 +1,12 @@
 """`Task` for threads: a `concurrent.futures.Future` that the engine takes as it takes its own.
 
 A `concurrent.futures.Future` makes a condition, a lock and a deque for each future, and takes that
-lock several times. Most tasks of a burst have ended before anybody waits for them, so here the
-condition is made when it is first asked for. All ends are then one of two:
+lock several times. Most tasks of a burst have ended before anybody waits for them, and most others are
+waited for by one thread alone. So here the condition is made when it is first asked for, and the
+first thread that waits in `result` waits on a bare lock. All ends are then one of two:
 
 * Nobody has asked for the condition: the state is set under `_making`, the lock under which a
-  condition is made. Whoever makes one later finds the task ended.
+  condition is made or a waiter enters. Whoever makes one, or would wait, later finds the task ended.
 * Somebody has: everything goes under that condition, as `concurrent.futures` has it. (`wait` and
   `as_completed` count on it: a state that changed while they hold the condition would be counted twice.)
 """
@@ -13,10 +14,11 @@ condition is made when it is first asked for. All ends are then one of two:
 from __future__ import annotations
 
 import threading
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from concurrent.futures import Future
 from concurrent.futures._base import CANCELLED, CANCELLED_AND_NOTIFIED, FINISHED, PENDING
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from functools import partial
+from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar
 
 if TYPE_CHECKING:
     from workpool._options import TaskSettings
@@ -74,6 +76,7 @@ class Task(Future[ResultT]):
     _state: str = PENDING
     _result: Any = None
     _exception: BaseException | None = None
+    _waiter: Any = None
     _accounted = False
     """Whether the pool has counted its end: it may have ended a task that was just cancelled."""
 
@@ -108,7 +111,7 @@ class Task(Future[ResultT]):
 
     def done(self) -> bool:
         """Whether it has ended, in whatever way."""
-        return self._state in _ENDED
+        return self._accounted or self._state in _ENDED
 
     def running(self) -> bool:
         """Whether a worker has begun it and not ended it."""
@@ -120,26 +123,45 @@ class Task(Future[ResultT]):
         Raises `TimeoutError` after so many seconds, `CancelledError` if it was cancelled, and
         `RuntimeError` instead of waiting in the pool's own thread.
         """
-        if self._state == FINISHED:
-            if self._exception is None:
-                result: ResultT = self._result
-                return result
-        elif self._state == PENDING:
-            self._pool._check_may_wait(self)
+        if self._state == PENDING:
+            self._pool._check_may_wait()
+            self._wait_alone(timeout)
+        if self._state == FINISHED and self._exception is None:
+            result: ResultT = self._result
+            return result
         return super().result(timeout)
+
+    def _wait_alone(self, timeout: float | None) -> None:
+        """Wait on a lock of one's own; return at once if another one waits."""
+        waiter = threading.Lock()
+        waiter.acquire()
+        with _making:
+            if self._waiter is not None or self._state != PENDING or "_condition" in self.__dict__:
+                return
+            self._waiter = waiter
+        try:
+            if not waiter.acquire(timeout=-1 if timeout is None else max(0, timeout)):
+                raise TimeoutError
+        finally:
+            self._waiter = None
 
     def exception(self, timeout: float | None = None) -> BaseException | None:
         """Return what the task raised, or None; wait for that as `result` does."""
         if self._state == PENDING:
-            self._pool._check_may_wait(self)
+            self._pool._check_may_wait()
         return super().exception(timeout)
 
     def cancel(self) -> bool:
         """Cancel the task; return False if it has ended otherwise. Does not block."""
-        if not super().cancel():
+        if self._state == FINISHED or not super().cancel():
             return False
+        self._release_waiter()
         self._pool._cancelled(self)
         return True
+
+    def add_done_callback(self, fn: Callable[[Self], object]) -> None:
+        """Call ``fn(task)`` when it has ended: in the pool's own thread, or now if it has ended."""
+        super().add_done_callback(fn)  # type: ignore[arg-type]
 
     @property
     def pinned(self) -> bool:
@@ -154,15 +176,28 @@ class Task(Future[ResultT]):
     # The pool's own ways to end it, in the pool's thread.
 
     def _set_result(self, result: ResultT) -> None:
+        if self._pool._listens:
+            self._end_later(result, None)
+            return
         with _making:
             if "_condition" not in self.__dict__:
                 self._result = result
                 self._state = FINISHED
+                if self._waiter is not None:
+                    self._release_waiter()
                 return
         self._end(result, None)
 
     def _set_exception(self, error: BaseException) -> None:
-        self._end(None, error)
+        if self._pool._listens:
+            self._end_later(None, error)
+        else:
+            self._end(None, error)
+
+    def _end_later(self, result: Any, error: BaseException | None) -> None:
+        """End when the listeners have been told, and the task's messages been handled."""
+        self._accounted = True
+        self._pool._call_back(partial(self._end, result, error))
 
     def _end(self, result: Any, error: BaseException | None) -> None:
         with self._condition:
@@ -177,7 +212,14 @@ class Task(Future[ResultT]):
                 else:
                     waiter.add_exception(self)
             self._condition.notify_all()
+        self._release_waiter()
         self._invoke_callbacks()
+
+    def _release_waiter(self) -> None:
+        """Let the thread go on that waits alone; after the state was set, and once."""
+        waiter, self._waiter = self._waiter, None
+        if waiter is not None:
+            waiter.release()
 
     def _notify_cancelled(self) -> None:
         """Tell those who wait for several futures that this one was cancelled."""
