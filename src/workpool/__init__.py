@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from workpool._worker.client import TaskInfo, WorkerClient
     from workpool._worker_crashed import WorkerCrashed
     from workpool._worker_handle import WorkerHandle
+    from workpool.channels import spawned_worker
     from workpool.errors import (
         ChannelClosed,
         ChannelFull,
@@ -45,7 +46,6 @@ if TYPE_CHECKING:
         WorkerTraceback,
         WorkpoolError,
     )
-    from workpool.channels import spawned_worker
     from workpool.executor import Executor
 
 __version__ = "0.1.0"

@@ -100,7 +100,7 @@ class Engine:
             workers,
             self.outcomes.fail,
         )
-        self.fleet = Fleet(loop, options, target, workers, self)
+        self.fleet = Fleet(loop, options, target, workers, self, revival.loads)
         self.fleet.dispatcher = self.dispatcher
         self.fleet.load = lambda slot: self.scheduler.slots[slot].seconds
         self.interrupts = Interrupts(
@@ -319,9 +319,10 @@ class Engine:
         it would be for ever.
         """
         pinned = bool(self.scheduler.slots[slot].pinned)
-        if crashed and idle and not pinned:
+        due = self.fleet.asked_restarts.due(slot)
+        if crashed and idle and not pinned and not due:
             self._pause_starts()
-        elif crashed or pinned:
+        elif crashed or pinned or due:
             self.fleet.restarts += 1
             self.fleet.start(slot)
         self._grow()

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import signal
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import partial
 from threading import get_ident
@@ -16,6 +17,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 from workpool._frames import MAIL_MESSAGE, MAIL_STOP
 from workpool._launcher import Launcher
 from workpool._patient_timer import PatientTimer
+from workpool._requests import Requests
+from workpool._restarts import Restarts
 from workpool._serialization import dumps
 from workpool._system.mail import INLINE_BYTES
 from workpool._system.memory import write_parcel
@@ -32,8 +35,6 @@ from workpool._worker_process import (
 from workpool.errors import WorkerStartError
 
 if TYPE_CHECKING:
-    import asyncio
-
     from workpool._dispatcher import Dispatcher
     from workpool._options import PoolOptions
     from workpool._target import Target
@@ -77,11 +78,14 @@ class Fleet:
         target: Target,
         workers: list[WorkerProcess | None],
         owner: Owner,
+        unpickle: Callable[[bytes], Any],
     ) -> None:
         self.workers = workers
         self.live = 0
         """How many workers there are that have not been asked to stop."""
         self.restarts = 0
+        self.asked_restarts = Restarts(loop, len(workers))
+        self.requests = Requests(loop, unpickle)
         self.dispatcher: Dispatcher
         self._loop = loop
         self._thread = get_ident()
@@ -95,10 +99,13 @@ class Fleet:
         """Start a worker in an empty slot; tell the owner and return False if it cannot be."""
         try:
             worker = self._launcher.launch(
-                slot, self.dispatcher, suspect=self._failed_starts[slot] > 0
+                slot,
+                self.dispatcher,
+                self.asked_restarts.settings[slot],
+                suspect=self._failed_starts[slot] > 0,
             )
         except Exception as error:  # noqa: BLE001 - OSError, or what pickling the entrypoint raises
-            self._owner.cannot_start(slot, self._start_error(error))
+            self._cannot_start(slot, self._start_error(error))
             return False
         worker.handle = WorkerHandle(worker, self)
         worker.on_mail_sent = partial(self.dispatcher.count_mail, slot)
@@ -107,7 +114,7 @@ class Fleet:
             self._loop.add_reader(worker.process.descriptor, self._on_exit, worker)
         except OSError as error:
             worker.abort()
-            self._owner.cannot_start(slot, self._start_error(error))
+            self._cannot_start(slot, self._start_error(error))
             return False
         worker.timer = PatientTimer(self._loop, START_TIMEOUT, self._check_started, worker)
         self.workers[slot] = worker
@@ -123,6 +130,7 @@ class Fleet:
         worker.got_ready = True
         worker.timer.cancel()
         self._failed_starts[worker.slot] = 0
+        self.asked_restarts.ready(worker)
 
     def empty_slot(self) -> int | None:
         """Return the first slot without a process, or None."""
@@ -144,6 +152,20 @@ class Fleet:
             worker.exit_reason = worker.exit_reason or "retired"
             self.leaving(worker)
             self.dispatcher.post(worker.slot, MAIL_STOP)
+
+    async def restart(
+        self, worker: WorkerProcess, env: Mapping[str, str], arguments: Any, *, has_arguments: bool
+    ) -> WorkerHandle:
+        """End the worker in a slot gracefully and start another there, with other settings."""
+        slot = worker.slot
+        waiting = self.asked_restarts.ask(slot, env, arguments, has_arguments=has_arguments)
+        current = self.workers[slot]
+        if current is None:
+            self.start(slot)
+        else:
+            current.exit_reason = current.exit_reason or "restarted"
+            self.retire(current)
+        return await asyncio.shield(waiting)
 
     def leaving(self, worker: WorkerProcess) -> None:
         """Note that a worker is ending by itself: nothing more is sent to it."""
@@ -180,6 +202,7 @@ class Fleet:
 
         In a hurry those that have not even started get less of it: they have nothing to end.
         """
+        self.asked_restarts.close()
         for worker in self.present():
             grace = START_GRACE if hurried and not worker.got_ready else EXIT_GRACE
             self.retire(worker)
@@ -187,6 +210,7 @@ class Fleet:
 
     def kill_all(self) -> None:
         """End and reap every worker, without an event loop."""
+        self.asked_restarts.close()
         for worker in self.present():
             self.kill(worker)
         for worker in self.present():
@@ -200,6 +224,7 @@ class Fleet:
 
         Idle workers notice and run their exit hooks, the kernel ends busy ones; a thread reaps them.
         """
+        self.asked_restarts.close()
         present = self.present()
         for worker in present:
             worker.stop_watching()
@@ -295,7 +320,12 @@ class Fleet:
         if try_again:
             self._start_failed(worker, worker.status)
 
+    def _cannot_start(self, slot: int, error: BaseException) -> None:
+        self.asked_restarts.failed(slot, error)
+        self._owner.cannot_start(slot, error)
+
     def _gone(self, worker: WorkerProcess) -> None:
+        self.requests.worker_ended(worker)
         if worker.state in (STARTING, READY):
             self.live -= 1
         worker.state = EXITED
@@ -314,7 +344,7 @@ class Fleet:
             self.start(slot)
             return
         self._failed_starts[slot] = 0
-        self._owner.cannot_start(
+        self._cannot_start(
             slot,
             error
             or WorkerStartError(

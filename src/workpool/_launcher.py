@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from workpool._dispatcher import Dispatcher
     from workpool._options import PoolOptions
+    from workpool._restarts import StartSettings
     from workpool._target import Target
 
 
@@ -31,7 +32,9 @@ class Launcher:
         self._target = target
         self._target_bytes: bytes | None = None
 
-    def launch(self, slot: int, dispatcher: Dispatcher, *, suspect: bool = False) -> WorkerProcess:
+    def launch(
+        self, slot: int, dispatcher: Dispatcher, settings: StartSettings, *, suspect: bool = False
+    ) -> WorkerProcess:
         """Start a worker process in a slot.
 
         The output of a `suspect` one goes through the pool in any case, so that there is evidence
@@ -40,11 +43,12 @@ class Launcher:
         """
         output = self._options.worker_output
         worker = WorkerProcess(
-            self._config(slot, dispatcher),
+            self._config(slot, dispatcher, settings),
             self._loop,
-            {**os.environ, **self._options.env},
+            {**os.environ, **self._options.env, **settings.env},
             capture_output=suspect or output != "inherit",
         )
+        worker.settings_version = settings.version
         for stream, descriptor in worker.output.items():
             reader = OutputReader(worker, stream, descriptor, line_handler(output))
             worker.output_readers.append(reader)
@@ -55,7 +59,7 @@ class Launcher:
                 raise
         return worker
 
-    def _config(self, slot: int, dispatcher: Dispatcher) -> WorkerConfig:
+    def _config(self, slot: int, dispatcher: Dispatcher, settings: StartSettings) -> WorkerConfig:
         options = self._options
         if self._target_bytes is None:
             self._target_bytes = dumps(self._target, side="pool", subject="entrypoint")
@@ -74,6 +78,7 @@ class Launcher:
             max_tasks=options.max_tasks_per_worker,
             max_memory=options.max_memory_per_worker,
             log_levels=_log_levels(),
+            start_arguments=settings.arguments,
         )
 
 

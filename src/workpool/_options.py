@@ -126,7 +126,7 @@ def check_options(
         max_tasks_per_worker,
         max_memory_per_worker,
         idle_timeout,
-        _checked_env(env),
+        checked_env(env),
         worker_output,
         _checked_name(name),
     )
@@ -156,7 +156,8 @@ def _check_output(worker_output: object) -> None:
         raise TypeError("worker_output must be an ordinary function, not an async one")
 
 
-def _checked_env(env: Mapping[str, str] | None) -> dict[str, str]:
+def checked_env(env: Mapping[str, str] | None) -> dict[str, str]:
+    """Return environment variables as they may be given to a process; refuse what no process can have."""
     if env is None:
         return {}
     if not isinstance(env, Mapping):

@@ -417,15 +417,16 @@ class WorkerPool(SourceMethods[ArgT, ResultT]):
         """Open the pool; return what gives new task ids, from any thread."""
         return self._open_engine().ledger.new_id
 
-    def _adopt(self, task: Any, *, main_thread: bool) -> None:
-        """Take on a task that was made elsewhere. Raises `PoolClosed`."""
+    def _adopt(self, task: Any) -> None:
+        """Take on a task that was made elsewhere; fail it if the pool has been closed."""
         engine = self._engine
         if engine is None or engine.state is not OPEN:
-            engine = self._open_engine()
+            task._set_exception(PoolClosed(f"the pool {self.name!r} was closed before this task"))
+            return
         task.slot = task._settings.slot
         if self._options.inherent_cost is not None:
             task.inherent = engine.inherent_cost(task)
-        if main_thread:
+        if task.main_thread:
             self._run_here(engine, task)
         else:
             engine.add(task)

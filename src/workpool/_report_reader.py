@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from workpool import _frames as frames
 from workpool._serialization import FOREIGN_ERRORS, unpack_error, unreadable
 from workpool._system.memory import read_parcel
+from workpool._worker.answers import ANSWER
 from workpool.errors import EntrypointError, InternalError, WorkerStartError
 
 if TYPE_CHECKING:
@@ -120,6 +121,9 @@ class ReportReader:
             self._announcer.report_exception(
                 "a message of a worker cannot be read", unreadable("message", "pool", error)
             )
+            return
+        if kind == ANSWER:
+            self._fleet.requests.answered(content)
         else:
             self._announcer.deliver(kind, content, worker.handle)
 

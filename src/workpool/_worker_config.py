@@ -22,6 +22,7 @@ class WorkerConfig:
         max_tasks: int | None,
         max_memory: int | None,
         log_levels: dict[str, int],
+        start_arguments: bytes | None,
     ) -> None:
         self.name = name
         self.slot = slot
@@ -39,6 +40,8 @@ class WorkerConfig:
         self.max_memory = max_memory
         self.log_levels = log_levels
         """The levels set in the pool's `logging`, by logger name ("" is the root)."""
+        self.start_arguments = start_arguments
+        """Pickled: what the user gave to a restart."""
         self.report = -1
         self.liveness = -1
         """These two belong to one worker alone; they are known when it is started."""

@@ -4,9 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from workpool._checks import check_seconds
+from workpool._options import checked_env
+
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from workpool._fleet import Fleet
     from workpool._worker_process import WorkerProcess
+
+UNCHANGED: Any = object()
+"""Start arguments that were not given: None may be some."""
 
 
 class WorkerHandle:
@@ -57,6 +65,39 @@ class WorkerHandle:
         it looks, is lost. Raises `SerializationError` if `content` cannot be pickled.
         """
         self._fleet.post_message(self._worker, type, content)
+
+    async def request(self, type: str, content: Any = None, *, timeout: float = 60.0) -> Any:  # noqa: A002
+        """Send a request to this worker; return its answer, or raise what its handler raised.
+
+        It is answered by what the handler that the worker has registered for this type (with
+        ``client.on_message``) returns: between tasks by a worker with a sync entrypoint, as it comes
+        by one with an async entrypoint. Await it in the pool's event loop.
+
+        Raises `TimeoutError` after so many seconds, `RequestFailed` if there is no such handler or the
+        worker ends before it has answered, `SerializationError` if content or answer cannot travel.
+        """
+        check_seconds("timeout", timeout)
+        return await self._fleet.requests.ask(self._worker, type, content, timeout)
+
+    async def restart(
+        self, *, env: Mapping[str, str] | None = None, start_arguments: Any = UNCHANGED
+    ) -> WorkerHandle:
+        """End this worker after the task it is running and start another in its place.
+
+        The new one, and those that replace it later, have these environment variables on top of the
+        pool's and of what earlier restarts gave, and find `start_arguments` as
+        ``client.start_arguments`` from their start hook on. The other workers go on meanwhile.
+        Restarts of one worker that are asked for before the last has come to its end are one:
+        what they give adds up.
+
+        Returns the new worker's handle when it is ready. Cancelling the wait does not stop the
+        restart. Await it in the pool's event loop. Raises `PoolClosed`, `WorkerStartError` or
+        `EntrypointError` if the new one does not become ready, `SerializationError`.
+        """
+        has_arguments = start_arguments is not UNCHANGED
+        return await self._fleet.restart(
+            self._worker, checked_env(env), start_arguments, has_arguments=has_arguments
+        )
 
     def retire(self) -> None:
         """Let it end gracefully after the task it is running; its queue stays.

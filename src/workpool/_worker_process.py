@@ -63,6 +63,8 @@ class WorkerProcess:
         self.status: ExitStatus | None = None
         """How its process has ended."""
         self.start_error: BaseException | None = None
+        self.settings_version = 0
+        """Which of its slot's start settings it was started with."""
         self.exit_reason = ""
         self.killed_for = ""
         """Why the pool, or its user, has killed it."""

@@ -33,6 +33,9 @@ T = TypeVar("T")
 
 Work = tuple[Any, ...]
 
+_OF_MAIN = ("__main__", "functools")
+"""Where functions say they are from that may be of `__main__`: a partial one does not know better."""
+
 
 class ExecutorStartError(WorkerStartError, BrokenProcessPool):
     """The workers of an executor could not be started: its initializer raised, say.
@@ -42,13 +45,16 @@ class ExecutorStartError(WorkerStartError, BrokenProcessPool):
 
 
 class Future(Task[T]):
-    """The future of one call, made by `Executor.submit`: a `workpool.sync.Task` but for `cancel`."""
+    """The future of one call, made by `Executor.submit`.
 
-    def cancel(self) -> bool:
-        """Cancel the call unless a worker has begun it; return whether it is cancelled."""
+    A `workpool.sync.Task`, but that `cancel` returns False for a call that a worker has begun, and
+    leaves it alone.
+    """
+
+    def _cancel_soon(self) -> bool:
         if self._pool.spares_running and self.running():  # type: ignore[attr-defined]
             return False
-        return super().cancel()
+        return super()._cancel_soon()
 
     def _set_result(self, result: T) -> None:
         self.argument = None  # a future that is kept must not keep what it was called with
@@ -131,12 +137,14 @@ class Executor(futures.Executor):
         Raises `PoolClosed`, a `RuntimeError`, after `shutdown`; `RuntimeError` at the interpreter's
         exit; `ExecutorStartError` if the initializer has failed.
         """
+        function: Any = fn
+        if getattr(fn, "__module__", None) in _OF_MAIN:
+            try:
+                function = portable(fn)
+            except Exception as error:  # noqa: BLE001 - whatever pickling somebody's function raises
+                function = _Unpicklable(fn, error)
         try:
-            function = portable(fn)
-        except Exception as error:  # noqa: BLE001 - whatever pickling somebody's function raises
-            function = _Unpicklable(fn, error)
-        try:
-            return self._pool.add_task((function, args, kwargs) if kwargs else (function, args))  # type: ignore[return-value]
+            return self._pool.submit((function, args, kwargs) if kwargs else (function, args))
         except PoolClosed:
             raise self._refusal() from None
 
@@ -234,11 +242,19 @@ class Executor(futures.Executor):
 class _Pool(WorkerPool[Work, Any]):
     """An executor's pool: its futures, its end at the interpreter's exit."""
 
-    _task_type = Future
     _finishes_at_exit = True
     has_initializer = False
     spares_running = True
     broken: str | None = None
+
+    def submit(self, work: Work) -> Future[Any]:
+        """Do as `add_task` with nothing but an argument. Raises `PoolClosed`."""
+        service = self._service
+        if service is None or not service.open:
+            service = self._open()
+        future: Future[Any] = Future(self, self._pool._settings, self._new_id(), work)
+        service.thread.post(future)
+        return future
 
     def start_failed(self, error: BaseException) -> ExecutorStartError:
         """Return the error of calls whose workers could not be started. In the pool's own thread."""
@@ -286,16 +302,16 @@ def _results(
         while pending:
             pending.extend(islice(more, 1))
             yield _result_or_cancel(pending.popleft(), end)
-    finally:
+    finally:  # in any thread, when the iterator is collected
         for future in pending:
-            future.cancel()
+            future._cancel_soon()
 
 
 def _result_or_cancel(future: Future[T], end: float | None) -> T:
     try:
         return future.result(None if end is None else end - time.monotonic())
     finally:
-        future.cancel()
+        future._cancel_soon()
 
 
 def _one_by_one(lists: Iterator[list[T]]) -> Iterator[T]:

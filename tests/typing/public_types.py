@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from concurrent.futures import Future
 from typing import Any, assert_type
 
 from workpool import (
     Entrypoint,
+    Executor,
     PoolStatistics,
     Task,
     WorkerClient,
@@ -13,6 +15,7 @@ from workpool import (
     WorkerPool,
     WorkQueue,
     entrypoint,
+    sync,
 )
 
 
@@ -74,3 +77,25 @@ async def wrong_uses_are_refused(pool: WorkerPool[int, str]) -> None:
     pool.add_task("text")  # type: ignore[arg-type]
     WorkerPool(sync_one, max_worker=2)  # type: ignore[call-overload]
     await pool.when_idle(1)  # type: ignore[call-arg]
+
+
+def blocking_pools_know_their_types(pool: sync.WorkerPool[int, str]) -> None:
+    assert_type(sync.WorkerPool(sync_one), sync.WorkerPool[int, str])
+    assert_type(sync.WorkerPool(async_two), sync.WorkerPool[int, str])
+    assert_type(sync.WorkerPool("package.module:symbol"), sync.WorkerPool[Any, Any])
+    task = pool.add_task(1, retries=2)
+    assert_type(task, sync.Task[str])
+    assert_type(task.result(), str)
+    futures: list[Future[str]] = [task]
+    assert_type(futures[0].result(1.5), str)
+    for result in pool.map([1, 2, 3]):
+        assert_type(result, str)
+    with sync.WorkerPool(sync_one) as entered:
+        assert_type(entered, sync.WorkerPool[int, str])
+    pool.add_task("text")  # type: ignore[arg-type]
+
+
+def executors_know_their_types(executor: Executor) -> None:
+    assert_type(executor.submit(sync_one, 1).result(), str)
+    assert_type(next(executor.map(sync_one, [1])), str)
+    executor.submit(sync_one, "text")  # type: ignore[arg-type]

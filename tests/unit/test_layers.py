@@ -42,6 +42,8 @@ LAYERS = {
         "workpool._launcher",
         "workpool._output",
         "workpool._patient_timer",
+        "workpool._requests",
+        "workpool._restarts",
         "workpool._worker",
         "workpool._worker.*",
         "workpool._worker_handle",

@@ -68,6 +68,8 @@ def _run(
     client = WorkerClient(config.slot, reporter)
     caller = Caller(client)
     try:
+        if config.start_arguments is not None:
+            client.start_arguments = pickle.loads(config.start_arguments)
         # fault point: before the import
         entry = resolve(load_target(config.target))
         # fault point: imported

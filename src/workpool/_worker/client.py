@@ -7,6 +7,7 @@ from types import SimpleNamespace
 from workpool import _frames as frames
 from workpool._messages import Listeners
 from workpool._serialization import dumps
+from workpool._worker.answers import REQUEST, answer
 from workpool._worker.reporter import Reporter
 
 TYPE_CHECKING = False
@@ -35,10 +36,13 @@ class WorkerClient:
     def __init__(self, worker_id: int, reporter: Reporter) -> None:
         self.worker_id = worker_id
         """The worker's slot; a replacement of this worker has the same."""
+        self.start_arguments: Any = None
+        """What `WorkerHandle.restart` was given for this worker; None if it was given nothing."""
         self.state = SimpleNamespace()
         """A place for the worker's own things, kept from task to task."""
         self._reporter = reporter
         self._listeners = Listeners()
+        self._listeners.add(REQUEST, answer)
         self._current: Callable[[], tuple[int, Hashable | None, Any] | None] = lambda: None
         self._poll: Callable[[], None] = lambda: None
 
@@ -65,7 +69,8 @@ class WorkerClient:
         """Call ``handler(content, client)``, sync or async, for each message of this type.
 
         Messages are handled between tasks by a worker with a sync entrypoint, as they come by one
-        with an async entrypoint.
+        with an async entrypoint. What the handler registered first returns, or raises, answers a
+        `WorkerHandle.request` of this type.
         """
         self._listeners.add(type, handler)
 

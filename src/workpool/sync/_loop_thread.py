@@ -21,12 +21,15 @@ import threading
 from collections import deque
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
+from contextlib import ExitStack
 from threading import get_ident
 from typing import Any, TypeVar
 
 from workpool.errors import PoolClosed
 
 T = TypeVar("T")
+
+_LOOP_DESCRIPTORS = 3  # an epoll and a socket pair
 
 _MOST_AT_ONCE = 512
 """Items handled before the event loop has a turn, so that results are read while a burst comes in."""
@@ -131,12 +134,19 @@ class LoopThread:
 
     def _run(self) -> None:
         try:
+            self._check_descriptors()
             with asyncio.Runner() as runner:
                 runner.get_loop()
                 runner.run(self._serve())
         except BaseException as error:  # noqa: BLE001 - no descriptor for the loop, say
             self._failure = error
         self._close()
+
+    def _check_descriptors(self) -> None:
+        """Raise `OSError` if a loop could not be made: asyncio leaves one half made, with warnings."""
+        with ExitStack() as spare:
+            for _ in range(_LOOP_DESCRIPTORS):
+                spare.callback(os.close, os.dup(self._descriptor))
 
     async def _serve(self) -> None:
         loop = asyncio.get_running_loop()

@@ -98,9 +98,9 @@ def _map_ordered(
             task = None
             tasks[0].result()  # interrupted, it is cancelled with the others
             yield tasks.popleft().result()
-    finally:
+    finally:  # in any thread, when the iterator is collected
         for task in tasks:
-            task.cancel()
+            task._cancel_soon()
 
 
 def _map_as_completed(
@@ -126,7 +126,7 @@ def _map_as_completed(
             yield task.result()
     finally:
         for task in unfinished:
-            task.cancel()
+            task._cancel_soon()
 
 
 class _Feed(Generic[ArgT, ResultT]):

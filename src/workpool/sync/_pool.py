@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import warnings
 from collections.abc import AsyncIterable, Callable, Coroutine, Hashable, Iterable
+from contextlib import suppress
 from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, Unpack, overload
@@ -48,7 +49,6 @@ class WorkerPool(MapMethods[ArgT, ResultT], Generic[ArgT, ResultT]):
     (`ResourceWarning`) and leaves no process behind; a pending task holds its pool.
     """
 
-    _task_type: type[Task[Any]] = Task
     _finishes_at_exit = False
 
     @overload
@@ -122,9 +122,7 @@ class WorkerPool(MapMethods[ArgT, ResultT], Generic[ArgT, ResultT]):
         settings = self._pool._settings
         if timeout is not None or retries is not None or affinity != LIGHT or worker is not None:
             settings = self._pool._checked_settings(timeout, retries, affinity, worker)
-        task: Task[ResultT] = self._task_type(self, settings)
-        task.id = self._new_id()
-        task.argument = arg
+        task: Task[ResultT] = Task(self, settings, self._new_id(), arg)
         if key is not None:
             hash(key)  # a TypeError now, not in the pool's thread
             task.key = key
@@ -312,6 +310,14 @@ class WorkerPool(MapMethods[ArgT, ResultT], Generic[ArgT, ResultT]):
         assert self._service is not None
         self._service.thread.post(partial(self._service.account_cancelled, task))
 
+    def _let_cancel(self) -> None:
+        """Wait until the pool's thread has come to what was cancelled."""
+        assert self._service is not None
+        thread = self._service.thread
+        if not thread.is_current:  # there it may be in the middle of something: in a finalizer
+            with suppress(PoolClosed):
+                thread.ask(_nothing)
+
     def _call_back(self, function: Callable[[], None]) -> None:
         assert self._service is not None
         self._service.thread.post(function)
@@ -376,3 +382,7 @@ class WorkerPool(MapMethods[ArgT, ResultT], Generic[ArgT, ResultT]):
         except BaseException:
             service.thread.post(service.kill)
             raise
+
+
+def _nothing() -> None:
+    """Do nothing, after everything that was asked for before."""

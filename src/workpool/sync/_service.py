@@ -24,7 +24,7 @@ class Service:
         self.open = True
         """Whether it takes tasks; False once it was told to end, and in a forked child."""
         self.finishes_at_exit = finishes_at_exit
-        self.thread = LoopThread(pool.name, self._take, self._refuse)
+        self.thread = LoopThread(pool.name, pool._adopt, self._refuse)
         self._closing: asyncio.Task[None] | None = None
         self._ended = False
 
@@ -80,12 +80,6 @@ class Service:
         self._ended = True
         _exit.leave(self)
         self.thread.end()
-
-    def _take(self, task: Task[Any]) -> None:
-        try:
-            self.pool._adopt(task, main_thread=task.main_thread)
-        except PoolClosed as error:
-            task._set_exception(error)
 
     def _refuse(self, task: Task[Any]) -> None:
         task._set_exception(PoolClosed(f"the pool {self.pool.name!r} ended before this task"))

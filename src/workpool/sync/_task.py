@@ -59,9 +59,6 @@ class Task(Future[ResultT]):
     """Seconds the `pre_task` hook took."""
     attempts = 0
     """How often it has been begun and ended, as far as the pool knows."""
-    id: int
-    argument: Any
-
     # For the ledger, the scheduler and the dispatcher, as in the asyncio pool's Task.
     dispatches = 0
     slot = -1
@@ -80,10 +77,18 @@ class Task(Future[ResultT]):
     _accounted = False
     """Whether the pool has counted its end: it may have ended a task that was just cancelled."""
 
-    def __init__(self, pool: WorkerPool[Any, Any], settings: TaskSettings) -> None:
+    def __init__(
+        self,
+        pool: WorkerPool[Any, Any],
+        settings: TaskSettings,
+        id: int,  # noqa: A002 - the attribute's name
+        argument: Any,
+    ) -> None:
         # Not Future's own, which makes the condition.
         self._pool = pool
         self._settings = settings
+        self.id = id
+        self.argument = argument
 
     if not TYPE_CHECKING:  # or every misspelt name would have a type
 
@@ -143,7 +148,7 @@ class Task(Future[ResultT]):
             if not waiter.acquire(timeout=-1 if timeout is None else max(0, timeout)):
                 raise TimeoutError
         finally:
-            self._waiter = None
+            self.__dict__.pop("_waiter", None)
 
     def exception(self, timeout: float | None = None) -> BaseException | None:
         """Return what the task raised, or None; wait for that as `result` does."""
@@ -152,7 +157,18 @@ class Task(Future[ResultT]):
         return super().exception(timeout)
 
     def cancel(self) -> bool:
-        """Cancel the task; return False if it has ended otherwise. Does not block."""
+        """Cancel the task; return False if it has ended otherwise.
+
+        Does not wait for the task's end, only until the pool's thread has seen to it that a task that
+        has not begun will not begin.
+        """
+        if not self._cancel_soon():
+            return False
+        self._pool._let_cancel()
+        return True
+
+    def _cancel_soon(self) -> bool:
+        """As `cancel`, without waiting at all."""
         if self._state == FINISHED or not super().cancel():
             return False
         self._release_waiter()
@@ -216,8 +232,8 @@ class Task(Future[ResultT]):
         self._invoke_callbacks()
 
     def _release_waiter(self) -> None:
-        """Let the thread go on that waits alone; after the state was set, and once."""
-        waiter, self._waiter = self._waiter, None
+        """Let the thread go on that waits alone, after the state was set."""
+        waiter = self.__dict__.pop("_waiter", None)  # one step: it is released once
         if waiter is not None:
             waiter.release()
 
