@@ -37,7 +37,8 @@ if TYPE_CHECKING:
     from workpool._worker_process import WorkerProcess
 
 SETTLE_SECONDS = 0.002
-"""Far longer than a store takes to be seen by all CPUs (microseconds)."""
+"""Far longer than twice the time that a store takes to be seen by all CPUs (microseconds): the mark may be
+seen late, and so may the store of a worker that has not seen it."""
 
 CANCEL_GRACE = 1.0
 """Seconds an interrupted task has to end before its worker is killed."""
@@ -151,7 +152,9 @@ class Interrupts:
             self._fleet.kill(worker, _not_ended(attempt))
         elif worker in self._fleet.workers:
             page = self._dispatcher.page
-            page.words[page.field(worker.slot, CONDEMNED)] = 0
+            word = page.field(worker.slot, CONDEMNED)
+            if page.words[word] == attempt:
+                page.words[word] = 0
 
     def _end_async(self, worker: WorkerProcess, ending: _Ending) -> None:
         if not self._still_running(worker, ending.attempt):
