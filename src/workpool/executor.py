@@ -6,8 +6,6 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent import futures
-from concurrent.futures.process import BrokenProcessPool
-from functools import partial
 from itertools import islice
 from multiprocessing.process import current_process
 from types import TracebackType
@@ -15,56 +13,26 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from workpool._checks import check_count
 from workpool._entrypoint import Entrypoint
+from workpool._executor_pool import ExecutorPool, ExecutorStartError, Future
 from workpool._functions_of_main import portable
 from workpool._options import WorkerOutput, usable_cpus
 from workpool._retry_policy import RetryPolicy
 from workpool._serialization import brief
 from workpool._worker.calls import Start, call, call_each
-from workpool.errors import EntrypointError, PoolClosed, SerializationError, WorkerStartError
-from workpool.sync import Task, WorkerPool
+from workpool.errors import PoolClosed
 from workpool.sync._exit import is_exiting
 from workpool.sync._service import Service
 
 if TYPE_CHECKING:
     from multiprocessing.context import BaseContext
 
+__all__ = ["Executor", "ExecutorStartError", "Future"]
+
 P = ParamSpec("P")
 T = TypeVar("T")
 
-Work = tuple[Any, ...]
-
 _OF_MAIN = ("__main__", "functools")
 """Where functions say they are from that may be of `__main__`: a partial one does not know better."""
-
-
-class ExecutorStartError(WorkerStartError, BrokenProcessPool):
-    """The workers of an executor could not be started: its initializer raised, say.
-
-    Also a `BrokenProcessPool`. An executor with an initializer takes nothing more after this.
-    """
-
-
-class Future(Task[T]):
-    """The future of one call, made by `Executor.submit`.
-
-    A `workpool.sync.Task`, but that `cancel` returns False for a call that a worker has begun, and
-    leaves it alone.
-    """
-
-    def _cancel_soon(self) -> bool:
-        if self._pool.spares_running and self.running():  # type: ignore[attr-defined]
-            return False
-        return super()._cancel_soon()
-
-    def _set_result(self, result: T) -> None:
-        self.argument = None  # a future that is kept must not keep what it was called with
-        super()._set_result(result)
-
-    def _set_exception(self, error: BaseException) -> None:
-        self.argument = None
-        if _is_of_start(error):
-            error = self._pool.start_failed(error)  # type: ignore[attr-defined]
-        super()._set_exception(error)
 
 
 class Executor(futures.Executor):
@@ -114,7 +82,7 @@ class Executor(futures.Executor):
             tuple(initargs),
             bytes(current_process().authkey),
         )
-        self._pool = _Pool(
+        self._pool = ExecutorPool(
             Entrypoint(call.__module__, call.__name__, on_worker_start=start),
             max_workers=max_workers,
             timeout=timeout,
@@ -239,42 +207,6 @@ class Executor(futures.Executor):
             )
 
 
-class _Pool(WorkerPool[Work, Any]):
-    """An executor's pool: its futures, its end at the interpreter's exit."""
-
-    _finishes_at_exit = True
-    has_initializer = False
-    spares_running = True
-    broken: str | None = None
-
-    def submit(self, work: Work) -> Future[Any]:
-        """Do as `add_task` with nothing but an argument. Raises `PoolClosed`."""
-        service = self._service
-        if service is None or not service.open:
-            service = self._open()
-        future: Future[Any] = Future(self, self._pool._settings, self._new_id(), work)
-        service.thread.post(future)
-        return future
-
-    def start_failed(self, error: BaseException) -> ExecutorStartError:
-        """Return the error of calls whose workers could not be started. In the pool's own thread."""
-        failure = ExecutorStartError(
-            f"the workers of the executor {self.name!r} could not be started: {error}"
-        )
-        failure.__cause__ = error.__cause__ or error
-        if self.has_initializer and self.broken is None:
-            self.broken = str(failure)
-            self.dispose()
-        return failure
-
-    def end(self, how: Callable[[Service], None], *, wait: bool) -> None:
-        """End in one of the ways a `Service` has."""
-        if wait:
-            self._end(how, "shutdown(wait=True)")
-        elif (service := self._shut()) is not None:
-            service.thread.post(partial(how, service))
-
-
 class _Unpicklable:
     """Stands for a function that cannot be pickled, and says so where that is tried."""
 
@@ -287,12 +219,6 @@ class _Unpicklable:
 
     def __repr__(self) -> str:
         return self._text
-
-
-def _is_of_start(error: BaseException) -> bool:
-    if isinstance(error, SerializationError):
-        return error.subject == "entrypoint"
-    return isinstance(error, WorkerStartError | EntrypointError)
 
 
 def _results(

@@ -8,12 +8,13 @@ import subprocess
 import sys
 import zlib
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.integration.test_examples import ENVIRONMENT
 from tests.markdown import ROOT
-from workpool import ChannelClosed, RequestFailed
+from workpool import ChannelClosed, RequestFailed, WorkerPool, spawned_worker
 from workpool.channels import ParentChannel
 
 EXAMPLES = ROOT / "examples" / "channels"
@@ -56,6 +57,24 @@ async def test_a_child_in_any_language_that_fails_leaves_evidence(
         with pytest.raises(ChannelClosed, match="SyntaxError") as closed:
             await channel.listen_once("ready", timeout=20)
         assert closed.value.exit_code == 1
+
+
+async def test_a_program_in_node_is_a_worker_of_a_pool(tmp_path: Path) -> None:
+    """The child of the examples, one per worker: results, errors as errors, in any number."""
+
+    async def ready(channel: ParentChannel) -> None:
+        await channel.listen_once("ready", timeout=20)
+
+    async def count(channel: ParentChannel, path: str) -> Any:
+        return await channel.request("count_words", path)
+
+    child = spawned_worker(["node", str(EXAMPLES / "node_child.mjs")], init=ready, execute=count)
+    (tmp_path / "text").write_text("three short words")
+    async with WorkerPool(child, max_workers=2) as pool:
+        assert [n async for n in pool.map([str(tmp_path / "text")] * 20)] == [3] * 20
+        with pytest.raises(RequestFailed, match="no such file"):
+            await pool.add_task("/no/such")
+        assert await pool.add_task(str(tmp_path / "text")) == 3
 
 
 def test_the_parent_of_the_examples_prints_what_it_should() -> None:

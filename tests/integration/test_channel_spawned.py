@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import pickle
-import shutil
 import signal
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,6 @@ import pytest
 
 from tests import channel_children as children
 from tests.contract.programs import has_ended_within
-from tests.integration.test_channel_examples import EXAMPLES, NODE_IS_MISSING
 from workpool import (
     ChannelTimeout,
     CommandFailed,
@@ -269,24 +267,6 @@ async def test_a_cancelled_command_is_killed_with_all_it_has_started(tmp_path: P
     with pytest.raises(asyncio.CancelledError):
         await running
     assert has_ended_within([int((tmp_path / "pid").read_text())], 1.0)
-
-
-@pytest.mark.skipif(shutil.which("node") is None, reason=NODE_IS_MISSING)
-async def test_a_program_in_node_is_a_spawned_worker(tmp_path: Path) -> None:
-    """The child of the examples, as a worker: results, errors, a crash, a new start."""
-
-    async def count(channel: ParentChannel, path: str) -> Any:
-        return await channel.request("count_words", path)
-
-    child = child_of(
-        spawned_worker(["node", str(EXAMPLES / "node_child.mjs")], init=ready, execute=count)
-    )
-    (tmp_path / "text").write_text("three short words")
-    assert await child.execute(str(tmp_path / "text")) == 3
-    with pytest.raises(RequestFailed, match="no such file"):
-        await child.execute("/no/such")
-    assert child.starts == 1
-    await child.destroy()
 
 
 async def test_what_the_program_prints_is_passed_on(capsys: pytest.CaptureFixture[str]) -> None:

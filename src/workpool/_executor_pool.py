@@ -1,0 +1,93 @@
+"""The pool behind an `Executor`, and its futures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures.process import BrokenProcessPool
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from workpool.errors import EntrypointError, SerializationError, WorkerStartError
+from workpool.sync import Task, WorkerPool
+
+if TYPE_CHECKING:
+    from workpool.sync._service import Service
+
+T = TypeVar("T")
+
+Work = tuple[Any, ...]
+"""A call: (function, arguments) or (function, arguments, keyword arguments)."""
+
+
+class ExecutorStartError(WorkerStartError, BrokenProcessPool):
+    """The workers of an executor could not be started: its initializer raised, say.
+
+    Also a `BrokenProcessPool`. An executor with an initializer takes nothing more after this.
+    """
+
+
+class Future(Task[T]):
+    """The future of one call, made by `Executor.submit`.
+
+    A `workpool.sync.Task`, but that `cancel` returns False for a call that a worker has begun, and
+    leaves it alone.
+    """
+
+    _pool: ExecutorPool
+
+    def _cancel_soon(self) -> bool:
+        if self._pool.spares_running and self.running():
+            return False
+        return super()._cancel_soon()
+
+    def _set_result(self, result: T) -> None:
+        self.argument = None  # a future that is kept must not keep what it was called with
+        super()._set_result(result)
+
+    def _set_exception(self, error: BaseException) -> None:
+        self.argument = None
+        if _is_of_start(error):
+            error = self._pool.start_failed(error)
+        super()._set_exception(error)
+
+
+class ExecutorPool(WorkerPool[Work, Any]):
+    """An executor's pool: its futures, its end at the interpreter's exit."""
+
+    _finishes_at_exit = True
+    has_initializer = False
+    spares_running = True
+    broken: str | None = None
+
+    def submit(self, work: Work) -> Future[Any]:
+        """Do as `add_task` with nothing but an argument. Raises `PoolClosed`."""
+        service = self._service
+        if service is None or not service.open:
+            service = self._open()
+        future: Future[Any] = Future(self, self._pool._settings, self._new_id(), work)
+        service.thread.post(future)
+        return future
+
+    def start_failed(self, error: BaseException) -> ExecutorStartError:
+        """Return the error of calls whose workers could not be started. In the pool's own thread."""
+        failure = ExecutorStartError(
+            f"the workers of the executor {self.name!r} could not be started: {error}"
+        )
+        failure.__cause__ = error.__cause__ or error
+        if self.has_initializer and self.broken is None:
+            self.broken = str(failure)
+            self.dispose()
+        return failure
+
+    def end(self, how: Callable[[Service], None], *, wait: bool) -> None:
+        """End in one of the ways a `Service` has."""
+        if wait:
+            self._end(how, "shutdown(wait=True)")
+        elif (service := self._shut()) is not None:
+            service.thread.post(partial(how, service))
+
+
+def _is_of_start(error: BaseException) -> bool:
+    if isinstance(error, SerializationError):
+        return error.subject == "entrypoint"
+    return isinstance(error, WorkerStartError | EntrypointError)
