@@ -108,7 +108,7 @@ _HOMES = {
 }
 
 
-_MODULES = ("channels", "errors", "executor", "sync")
+_MODULES = ("channels", "errors", "executor", "joblib", "sync")
 
 
 def __getattr__(name: str) -> object:
