@@ -252,5 +252,5 @@ async def test_a_wrong_argument_is_named(wrong: dict[str, Any], kind: type[Excep
 
     async with Pool(double, max_workers=1) as pool:
         with pytest.raises(kind, match=next(iter(wrong))):
-            await pool.process(source(), **wrong)  # type: ignore[arg-type]
+            await pool.process(source(), **wrong)
     assert read == []
