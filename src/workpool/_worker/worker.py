@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import select
 import time
@@ -34,6 +35,9 @@ _FEW_PEERS = 4
 that have something (5 us for 64)."""
 
 _ATTEMPT_BYTES = 8
+
+_FIONREAD = 0x541B  # as in termios, which workers need not import for it
+_UNUSED = bytes(4)
 
 
 class Worker:
@@ -190,6 +194,8 @@ class Worker:
 
         It takes nothing: a worker whose flag is up is counted on, so it must not hold a task.
         """
+        # Takes the queue's lock, which `poll` does not: the flag is seen before any queue is looked at.
+        fcntl.ioctl(self.queue, _FIONREAD, _UNUSED)
         return bool(self._all_poll.poll(0))
 
     def lower_idle_flag(self) -> None:
