@@ -13,10 +13,11 @@ _LATE = 0.5
 
 
 class PatientTimer:
-    """Calls back after so many seconds, and later if it is late itself.
+    """Calls back after so many seconds, and once later if it is late itself.
 
     After a stop of the whole program (Ctrl-Z and fg, a machine that was suspended) every timer is
-    due at once, before the workers had a turn. Then they get the time that they could not have.
+    due at once, before the workers had a turn. Then they get the time that they could not have. Only
+    once: an event loop that is always late must not put it off for ever.
     """
 
     def __init__(
@@ -30,6 +31,7 @@ class PatientTimer:
         self._seconds = seconds
         self._callback = callback
         self._arguments = arguments
+        self._has_waited_on = False
         self._wait(seconds)
 
     def cancel(self) -> None:
@@ -42,7 +44,8 @@ class PatientTimer:
 
     def _over(self) -> None:
         late = self._loop.time() - self._due
-        if late > _LATE:
+        if late > _LATE and not self._has_waited_on:
+            self._has_waited_on = True
             self._wait(min(late, self._seconds))
         else:
             self._callback(*self._arguments)

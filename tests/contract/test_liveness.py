@@ -43,6 +43,19 @@ def test_a_relaxed_process_sees_the_end_and_outlives_it() -> None:
         assert worker.ending() == 0
 
 
+def test_a_relaxed_process_that_somebody_has_stopped_sees_the_end_too() -> None:
+    """The kernel lets it go on for that."""
+    read_end, write_end = os.pipe()
+    with running(children.relaxed, read_end, fds=[read_end]) as worker:
+        os.close(read_end)
+        assert worker.line() == "ready"
+        os.kill(worker.pid, signal.SIGSTOP)
+        os.waitid(os.P_PID, worker.pid, os.WSTOPPED)
+        os.close(write_end)
+        assert worker.line() == "gone"
+        assert worker.ending() == 0
+
+
 @pytest.mark.parametrize("entrypoint", ["call", "call_async"])
 @pytest.mark.parametrize("occupation", [None, *OCCUPATIONS])
 def test_workers_go_when_their_parent_is_killed(entrypoint: str, occupation: str | None) -> None:

@@ -73,3 +73,13 @@ def test_a_cancelled_one_never_calls() -> None:
     timer.cancel()
     clock.pass_to(50.0)
     assert calls == []
+
+
+def test_a_loop_that_is_always_late_puts_it_off_once() -> None:
+    """A program that does its work between two turns of the loop has its limits kept all the same."""
+    clock = Clock()
+    calls: list[str] = []
+    PatientTimer(clock, 1.0, calls.append, "over")  # type: ignore[arg-type]
+    for now in (4.0, 8.0):
+        clock.pass_to(now)
+    assert calls == ["over"]
