@@ -30,7 +30,7 @@ from workpool._scheduler import Scheduler
 from workpool._statistics import PoolStatistics, WorkerStatistics
 from workpool._system.oom_kills import OomKills
 from workpool._system.process import ExitStatus
-from workpool._system.status_page import IDLE, new_page
+from workpool._system.status_page import new_page
 from workpool.errors import PoolClosed, WorkerStartError
 
 if TYPE_CHECKING:
@@ -467,9 +467,9 @@ class Engine:
         limit = self.options.idle_timeout
         if limit is None or self.state == CLOSED:
             return
-        page, now = self.dispatcher.page, time.perf_counter_ns()
+        now = time.perf_counter_ns()
         for worker in self.fleet.present():
-            since = page.words[page.field(worker.slot, IDLE)]
+            since = self.fleet.idle_since(worker)
             slept = (now - since) / 1e9 if since else 0.0
             if slept > limit and self.fleet.live > self.options.min_workers:
                 worker.exit_reason = worker.exit_reason or f"idle for {limit:g} seconds"

@@ -127,8 +127,8 @@ class Fleet:
         worker.is_async = is_async
         if worker.state == STARTING:
             worker.state = READY
+            worker.timer.cancel()  # of one that is to stop it is another by now
         worker.got_ready = True
-        worker.timer.cancel()
         self._failed_starts[worker.slot] = 0
         self.asked_restarts.ready(worker)
 
@@ -260,8 +260,16 @@ class Fleet:
         """Return a worker's state in the words of `WorkerHandle.state`."""
         if worker.state != READY:
             return worker.state
+        return "idle" if self.idle_since(worker) else "busy"
+
+    def idle_since(self, worker: WorkerProcess) -> int:
+        """Return since when (perf_counter_ns) a worker has had nothing to do, 0 if it is busy.
+
+        The flag of an async worker is up while it could take more, also beside what it runs.
+        """
         page = self.dispatcher.page
-        return "idle" if page.words[page.field(worker.slot, IDLE)] else "busy"
+        since = int(page.words[page.field(worker.slot, IDLE)])
+        return 0 if any(begun for _, begun in page.held(worker.slot)) else since
 
     def stolen_by(self, worker: WorkerProcess) -> int:
         """Return how many tasks a worker has taken from others' queues."""
@@ -308,7 +316,7 @@ class Fleet:
         worker.status = worker.status or worker.process.reap()
         if worker.status is None:
             return
-        # Whatever fails in here, for lack of memory, brings this back: it is still watched.
+        # Whatever fails until it is watched no more, for lack of memory, brings this back.
         self._owner.read_reports(worker, to_end=True)  # what was reported counts
         for reader in worker.output_readers:
             reader.finish()

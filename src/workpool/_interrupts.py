@@ -182,9 +182,9 @@ class Interrupts:
         )
 
     def _sent(self, worker: WorkerProcess) -> int:
-        """Return how much mail has been sent to a worker."""
+        """Return how much mail has been posted to a worker, what waits for room included."""
         page = self._dispatcher.page
-        return int(page.words[page.field(worker.slot, MAIL)])
+        return int(page.words[page.field(worker.slot, MAIL)]) + worker.unsent_mail
 
     def _still_running(self, worker: WorkerProcess, attempt: int) -> bool:
         found = self.find(attempt)

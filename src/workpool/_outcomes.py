@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from workpool import _frames as frames
 from workpool._serialization import FOREIGN_ERRORS, brief, unpack_error, unreadable
+from workpool._worker_crashed import crash_error
 from workpool.errors import TaskTimeout
 
 if TYPE_CHECKING:
@@ -157,8 +158,6 @@ class Outcomes:
         oom_kills: int | None = None,
     ) -> bool:
         """Account for the tasks of a worker that has ended; return whether it took any with it."""
-        from workpool._worker_crashed import crash_error
-
         for attempt, _ in held:
             self.interrupts.ended(attempt)
         timed_out = self._timed_out.intersection(attempt for attempt, _ in held)

@@ -106,6 +106,11 @@ class WorkerProcess:
             self._outbox.append((data, descriptor))
             self._loop.add_writer(self.mail.fileno(), self._send_outbox)
 
+    @property
+    def unsent_mail(self) -> int:
+        """How many pieces of mail wait for room."""
+        return len(self._outbox)
+
     def note_line(self, line: str) -> None:
         """Remember a line it has written, as evidence should it never become ready."""
         if not self.got_ready:

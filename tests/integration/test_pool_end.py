@@ -495,3 +495,25 @@ async def test_a_keyboard_interrupt_in_the_block_ends_everything_at_once(gate: G
             raise KeyboardInterrupt
     assert task.cancelled()
     assert not is_alive(pid)
+
+
+async def test_closing_ends_a_worker_that_hangs_once_it_is_ready(
+    monkeypatch: pytest.MonkeyPatch, gate: Gate, tmp_path: Path
+) -> None:
+    """Its limit begins with the close, and getting ready does not lift it."""
+    monkeypatch.setattr("workpool._fleet.EXIT_GRACE", 0.2)
+    with Gate(tmp_path, "never") as never:
+
+        def start(client: Any) -> None:
+            client.on_message("hang", lambda *_: never.pass_through())
+            gate.pass_through()
+
+        pool = Pool(children.with_start_hook(call, start), max_workers=1)
+        pool.resize_up_to(1)
+        await gate.arrived()
+        pool.post_message_to_workers("hang")
+        closing = asyncio.ensure_future(pool.aclose())
+        await asyncio.sleep(0)
+        gate.open()
+        await closing
+        assert pool.workers == ()

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests import children, recycling_children
-from tests.children import ExitNote, Gate, once
+from tests.children import ExitNote, Gate, call_async, once
 from workpool import Entrypoint, Task, WorkerCrashed, WorkerPool
 
 Pool = WorkerPool[Any, Any]
@@ -193,3 +193,16 @@ async def test_tasks_arrive_while_workers_end(function: str, way: str, tmp_path:
     if way != "kill":
         assert failed == []
         assert sorted(hooks_run(tmp_path)) == sorted(worker.pid for worker in launched)
+
+
+async def test_an_async_worker_that_could_take_more_is_busy(gate: Gate) -> None:
+    """Beside a task that runs it is not idle, so that no limit on idleness ends it."""
+    async with WorkerPool(call_async, max_workers=1, worker_concurrency=4) as pool:
+        task = pool.add_task((gate.pass_async,))
+        await gate.arrived()
+        [worker] = pool.workers
+        assert worker.state == "busy"
+        gate.open()
+        await task
+        while worker.state != "idle":
+            await asyncio.sleep(0)

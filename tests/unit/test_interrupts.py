@@ -48,6 +48,7 @@ class Clock:
 class Worker:
     slot: int = 0
     is_async: bool = True
+    unsent_mail: int = 0
 
 
 @dataclass
@@ -161,3 +162,15 @@ def test_a_worker_that_has_not_read_the_stop_may_be_about_to_begin_something(sce
     scene.read_mail()
     scene.clock.go_on(SOON)
     assert scene.killed
+
+
+def test_a_stop_that_waits_for_room_has_not_been_read(scene: Field) -> None:
+    """What was sent before it, and read, does not stand for it."""
+    scene.clock.go_on(CANCEL_GRACE / 2)
+    scene.read_mail()
+    del scene.dispatched[NEIGHBOUR]
+    scene.worker.unsent_mail = 1
+    scene.clock.go_on(CANCEL_GRACE / 2 + SOON)
+    scene.read_mail()
+    scene.clock.go_on(CANCEL_GRACE / 2)
+    assert not scene.killed
