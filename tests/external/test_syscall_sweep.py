@@ -28,22 +28,27 @@ PROTOCOL = {
 """Calls that the worker makes for the sake of the pool."""
 
 
-def selection() -> list[tuple[str, int]]:
+ASYNC_PROTOCOL = PROTOCOL - {"poll"} | {"epoll_ctl", "epoll_wait"}
+
+
+def selection(kind: str) -> list[tuple[str, int]]:
     """Return calls, each with one of the times it is made; the same each time it is made as often."""
-    counts = count_calls("sync")
-    assert counts.keys() >= PROTOCOL
-    others = sorted(counts.keys() - PROTOCOL)[::3]
-    names = sorted(PROTOCOL) + others
+    counts = count_calls(kind)
+    names = sorted(PROTOCOL if kind == "sync" else ASYNC_PROTOCOL)
+    assert counts.keys() >= set(names)
+    if kind == "sync":
+        names += sorted(counts.keys() - PROTOCOL)[::3]
     return [(name, 1 + zlib.crc32(name.encode()) % counts[name]) for name in names]
 
 
 @pytest.mark.deadline(120)
-def test_a_kill_at_calls_of_every_kind() -> None:
+@pytest.mark.parametrize("kind", ["sync", "async"])
+def test_a_kill_at_calls_of_every_kind(kind: str) -> None:
     """No hang, every task ends once, nothing is left; and most of the kills came to pass."""
     reached = 0
-    calls = selection()
+    calls = selection(kind)
     for name, time in calls:
-        run = disturb("sync", Disturbance(name, time, "signal=KILL"))
+        run = disturb(kind, Disturbance(name, time, "signal=KILL"))
         assert run.violations == [], f"killed at {name}, time {time}"
         reached += run.was_reached
     assert reached > len(calls) / 2
