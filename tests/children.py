@@ -1076,3 +1076,52 @@ async def together(work: tuple[int, bytes]) -> int:
             other.set_result(None)
     await arrival
     return count
+
+
+def claim(client: WorkerClient, gate: Gate | None = None) -> tuple[Any, Any] | None:
+    """Wait at the gate, if there is one, then claim the next task; return its key and argument."""
+    if gate is not None:
+        gate.pass_through()
+    claimed = client.claim_next()
+    again = client.claim_next()
+    assert (claimed and claimed.id) == (again and again.id)
+    return None if claimed is None else (claimed.key, claimed.argument)
+
+
+def claim_and_wait(client: WorkerClient, gate: Gate) -> int:
+    """Claim the next task, then wait at the gate; return the id of what was claimed."""
+    claimed = client.claim_next()
+    gate.pass_through()
+    return -1 if claimed is None else claimed.id
+
+
+def claim_in_thread(client: WorkerClient) -> str:
+    from threading import Thread
+
+    refusals: list[str] = []
+
+    def run() -> None:
+        try:
+            client.claim_next()
+        except RuntimeError as error:
+            refusals.append(str(error))
+
+    thread = Thread(target=run)
+    thread.start()
+    thread.join()
+    return refusals[0]
+
+
+def pid_with_client(client: WorkerClient, *_: Any) -> int:
+    return os.getpid()
+
+
+def claim_in_hook(client: WorkerClient) -> None:
+    try:
+        client.claim_next()
+    except RuntimeError as error:
+        client.state.refusal = str(error)
+
+
+def refusal(client: WorkerClient) -> str:
+    return str(client.state.refusal)

@@ -68,6 +68,8 @@ def _do(action: str, client: WorkerClient) -> None:
         client.post_message_to_pool("note", b"." * 10_000)
     elif action == "busy":
         time.sleep(_BUSY_SECONDS)
+    elif action == "claim":
+        client.claim_next()
     elif action == "raise":
         raise ValueError("as it should")
     elif action == "until condemned":

@@ -49,6 +49,13 @@ async def steals(account: Account) -> None:
     await account.settle()
 
 
+async def claims(account: Account) -> None:
+    """Let tasks claim what their worker runs next, which workers with an async entrypoint cannot."""
+    for _ in range(0 if account.is_async else 6):
+        account.add("claim")
+    await account.settle()
+
+
 async def pauses(account: Account) -> None:
     """Add single tasks, each when every worker sleeps."""
     for _ in range(2):
@@ -94,6 +101,7 @@ STAGES: tuple[Stage, ...] = (
     parcels,
     mail,
     steals,
+    claims,
     pauses,
     cancellation,
     retirement,

@@ -30,6 +30,23 @@ class TaskInfo:
         return f"TaskInfo(id={self.id}, key={self.key!r}, meta={self.meta!r})"
 
 
+class NextTask(TaskInfo):
+    """The task that this worker runs next: its `id`, `key` and `meta`, and its `argument`."""
+
+    __slots__ = ("argument",)
+
+    def __init__(self, id: int, key: Hashable | None, meta: Any, argument: Any) -> None:  # noqa: A002
+        super().__init__(id, key, meta)
+        self.argument = argument
+
+
+def no_claim() -> NextTask | None:
+    """Say that there is nothing that a claim could follow."""
+    raise RuntimeError(
+        "claim_next() is for the running task of a synchronous entrypoint, in the thread that runs it"
+    )
+
+
 class WorkerClient:
     """The worker's line to its pool, given to entrypoints and hooks that take it."""
 
@@ -45,6 +62,7 @@ class WorkerClient:
         self._listeners.add(REQUEST, answer)
         self._current: Callable[[], tuple[int, Hashable | None, Any] | None] = lambda: None
         self._poll: Callable[[], None] = lambda: None
+        self._claim_next = no_claim
 
     @property
     def task(self) -> TaskInfo | None:
@@ -54,6 +72,21 @@ class WorkerClient:
             return None
         attempt, key, meta = current
         return TaskInfo(frames.task_of_attempt(attempt), key, meta)
+
+    def claim_next(self) -> NextTask | None:
+        """Claim the task that this worker will run after the present one, while that still runs.
+
+        For tasks whose end depends on what follows: a test whose fixtures are torn down only as far as
+        the next test does not need them. Never blocks: None if nothing waits anywhere now, or if this
+        worker may be about to end (it is asked to stop, retires by number or memory, is timed out).
+        Every call in one task gives the same answer once there is one.
+
+        The claim is binding: nobody can steal that task any more, so claim late. Only a cancellation
+        keeps it from running here; if this process dies before it has begun, it runs elsewhere.
+        Messages that have come are handled first. Raises `RuntimeError` outside of a running task, in
+        another thread and in a worker with an async entrypoint.
+        """
+        return self._claim_next()
 
     def post_message_to_pool(self, type: str, content: Any = None) -> None:  # noqa: A002
         """Send a message to the pool's listeners; any thread may.

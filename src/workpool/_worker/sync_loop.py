@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import select
 import time
+from _thread import get_ident
 from types import CoroutineType
 
 from workpool import _frames as frames
@@ -11,6 +12,7 @@ from workpool._quick import pickle
 from workpool._serialization import unreadable
 from workpool._system.liveness import ParentGone
 from workpool._system.status_page import CONDEMNED, INTERRUPT, REPORTS_READ
+from workpool._worker.client import NextTask, no_claim
 from workpool._worker.hooks import with_client
 from workpool._worker.interrupts import Interruptible
 from workpool._worker.worker import Worker
@@ -39,6 +41,17 @@ def serve(worker: Worker) -> str:
     return _SyncLoop(worker).run()
 
 
+class _Claimed:
+    """The task in the other lane, loaded before it begins."""
+
+    __slots__ = ("error", "work")
+
+    def __init__(self, work: tuple[Any, Hashable | None, Any] | None) -> None:
+        self.work = work
+        """Argument, key and meta; None if it was cancelled, or cannot be loaded."""
+        self.error: BaseException | None = None
+
+
 class _SyncLoop:
     """Takes the next task *before* it reports the last, into the other of its two lanes.
 
@@ -63,7 +76,9 @@ class _SyncLoop:
         self._interruptible = Interruptible(worker.words, page.field(slot, INTERRUPT))
         worker.reporter.interruptible = self._interruptible
         self._current: tuple[int, Hashable | None, Any] | None = None
+        self._claimed: _Claimed | None = None
         worker.client._current = lambda: self._current
+        worker.client._claim_next = self._claim_next
         self._poll = select.poll()
         self._poll.register(worker.queue, select.POLLIN)
         self._poll.register(worker.mailbox, select.POLLIN)
@@ -149,7 +164,7 @@ class _SyncLoop:
             outcome = worker.pack_error(error)
         # fault point: before the next is taken
         self._current = None
-        taken = self._may_take_ahead and worker.claim_own(next_lane)
+        taken = self._claimed is not None or (self._may_take_ahead and worker.claim_own(next_lane))
         # fault point: the next is taken
         if not taken:
             worker.liveness.relax()
@@ -179,8 +194,10 @@ class _SyncLoop:
         )
 
     def _load(self, attempt: int, offset: int, length: int) -> Any:
-        if self._arena[offset]:
-            work = self._worker.load(offset, length)
+        if self._arena[offset] or self._claimed is not None:
+            work = (
+                self._load_claimed(offset) if self._claimed else self._worker.load(offset, length)
+            )
             if work is None:
                 raise _Skipped
             argument, key, meta = work
@@ -191,6 +208,46 @@ class _SyncLoop:
             return pickle.loads(self._arena[offset + 1 : offset + length])
         except Exception as error:
             raise unreadable("argument", "worker", error) from error
+
+    def _load_claimed(self, offset: int) -> tuple[Any, Hashable | None, Any] | None:
+        claimed, self._claimed = self._claimed, None
+        assert claimed is not None
+        if claimed.error is not None:
+            raise claimed.error
+        return None if self._arena[offset] & frames.CANCELLED else claimed.work
+
+    def _claim_next(self) -> NextTask | None:
+        """See `WorkerClient.claim_next`."""
+        worker, current = self._worker, self._current
+        if current is None or worker.liveness.forked or get_ident() != self._interruptible.thread:
+            return no_claim()
+        if worker.has_mail:
+            worker.read_mail()
+        lane = next(lane for lane in _LANES if worker.token(lane)[0] != current[0])
+        self._interruptible.shielded = True  # what is taken must be noted
+        try:
+            if self._claimed is None and not self._take_ahead(lane):
+                return None
+        finally:
+            self._interruptible.unshield()
+        assert self._claimed is not None
+        if self._claimed.work is None:
+            return None
+        argument, key, meta = self._claimed.work
+        return NextTask(frames.task_of_attempt(worker.token(lane)[0]), key, meta, argument)
+
+    def _take_ahead(self, lane: int) -> bool:
+        worker = self._worker
+        if not (self._may_take_ahead and worker.claim(lane)):
+            return False
+        self._claimed = claimed = _Claimed(None)
+        # fault point: claimed ahead
+        _, offset, length = worker.token(lane)
+        try:
+            claimed.work = worker.load(offset, length)
+        except BaseException as error:  # noqa: BLE001 - it is that task's, and raised when its turn comes
+            claimed.error = error
+        return True
 
     def _wait_while_condemned(self, attempt: int) -> None:
         """Begin nothing while the pool decides whether to kill this worker: Interrupts, step 3."""
