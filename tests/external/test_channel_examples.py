@@ -99,6 +99,21 @@ def test_the_parent_of_the_examples_prints_what_it_should() -> None:
     ]
 
 
+def test_the_pool_of_programs_of_the_examples_prints_what_it_should() -> None:
+    """As it stands, without a warning; each file has its own outcome."""
+    finished = subprocess.run(
+        [sys.executable, "-W", "error", "examples/channels/pool.py", "LICENSE", "/no/such"],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        env=ENVIRONMENT,
+        timeout=25,
+    )
+    words = len((ROOT / "LICENSE").read_text().split())
+    assert finished.stderr == ""
+    assert finished.stdout.splitlines() == [f"LICENSE: {words} words", "/no/such: Error"]
+
+
 def image(color: bytes) -> bytes:
     """Return a PNG of one pixel."""
 

@@ -1,0 +1,122 @@
+"""Whether, and how, a run is taken over by the pool."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from workpool.pytest_plugin import _xdist_names
+from workpool.pytest_plugin._crew import Crew
+from workpool.pytest_plugin._log_file import append_to_log_file, share_log_file
+from workpool.pytest_plugin._options import read_options
+from workpool.pytest_plugin._xdist_nodes import auto_workers
+
+_SHOWS_ONLY = (
+    "collectonly",
+    "showfixtures",
+    "show_fixtures_per_test",
+    "markers",
+    "help",
+    "version",
+    "cacheshow",
+    "setupplan",
+)
+"""Options that have something listed instead of tests run."""
+
+_NEEDS_TERMINAL = {"usepdb": "--pdb", "trace": "--trace"}
+
+
+_EARLY: pytest.StashKey[Crew] = pytest.StashKey()
+
+
+def begin_early(config: pytest.Config, wanted: str, *, starts: bool) -> None:
+    """Start the workers before the options are checked, if nothing known so far is against it.
+
+    What they need to import takes them as long as it took pytest here, so it had better be done at
+    the same time as what this process has still to do. Plugins that want to know early whether the
+    run is parallel are told so, in a worker too: there, nothing is started.
+    """
+    known = config.known_args_namespace
+    refused = (*_SHOWS_ONLY, *_NEEDS_TERMINAL, "numprocesses", "tx")
+    if any(getattr(known, name, None) for name in refused):
+        return
+    with suppress(pytest.UsageError):  # which is for `activate` to raise
+        options = read_options(config, wanted, known)
+        if options is not None:
+            _xdist_names.show(known, options.workers)
+        if options is not None and starts:
+            crew = config.stash[_EARLY] = Crew(options.workers)
+            config.add_cleanup(crew.kill)
+            crew.start()
+
+
+def activate(config: pytest.Config, wanted: str) -> None:
+    """Register what runs the tests in workers, unless this run has to stay in this process.
+
+    Raises `pytest.UsageError` for options that cannot be right.
+    """
+    options = read_options(config, wanted, config.option)
+    if options is None or any(_is_set(config, name) for name in _SHOWS_ONLY):
+        return
+    for name, spelling in _NEEDS_TERMINAL.items():
+        if _is_set(config, name):
+            reason = f"{spelling} needs the terminal, which workers have not"
+            config.pluginmanager.register(InProcessNotice(reason), "workpool-notice")
+            return
+    from workpool.pytest_plugin._controller import Controller
+
+    if options.is_auto and (count := auto_workers(config)):
+        options = replace(options, workers=count)
+    crew = _crew(config, options.workers)
+    config.pluginmanager.register(Controller(config, options, crew), "workpool-controller")
+
+
+def prepare(config: pytest.Config, wanted: str) -> None:
+    """Have plugins find what they know parallel runs by; raise `pytest.UsageError` if there are to be two kinds."""
+    options = config.option
+    if hasattr(config, "workerinput"):
+        _xdist_names.take_place(config.pluginmanager)
+        _xdist_names.hide(options)
+        _xdist_names.settle_reruns()
+        append_to_log_file(config)
+        return
+    if _xdist_names.is_real(config.pluginmanager) and (options.numprocesses or options.tx):
+        raise pytest.UsageError(
+            "--workpool and the options of pytest-xdist (-n, --tx) exclude each other: use one of them"
+        )
+    if any(_is_set(config, name) for name in _NEEDS_TERMINAL):
+        return
+    given = read_options(config, wanted, options)
+    if given is not None:
+        _xdist_names.take_place(config.pluginmanager)
+        if not _xdist_names.is_real(config.pluginmanager):  # which would act on it
+            _xdist_names.show(options, given.workers)
+        share_log_file(config)
+
+
+def _crew(config: pytest.Config, workers: int) -> Crew:
+    """Return the workers that were started early, unless there are to be another number of them."""
+    crew = config.stash.get(_EARLY, None)
+    if crew is not None and crew.count == workers:
+        return crew
+    if crew is not None:
+        crew.kill()
+    return Crew(workers)
+
+
+class InProcessNotice:
+    """Says in the header why no workers are used."""
+
+    def __init__(self, reason: str) -> None:
+        self._reason = reason
+
+    def pytest_report_header(self) -> str:
+        """Give the reason."""
+        return f"workpool: the tests run in this process: {self._reason}"
+
+
+def _is_set(config: pytest.Config, name: str) -> Any:
+    return config.getoption(name, None)

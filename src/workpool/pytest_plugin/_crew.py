@@ -1,0 +1,228 @@
+"""The workers of a run: the pool, and the event loop it lives in.
+
+pytest's hooks are called outside of the event loop, for they may do anything, run an event loop of
+their own too. So the loop runs in turns: what is to be run goes in, what has happened comes out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Any
+
+from workpool import Task, WorkerHandle, WorkerPool
+from workpool.pytest_plugin import _worker
+from workpool.pytest_plugin._events import (
+    COLLECTED,
+    DESCRIBED,
+    ENDED,
+    FAILED,
+    FINISHED,
+    GONE,
+    LATE,
+    LOST,
+    OPENED,
+    PRINTED,
+    WARNINGS,
+    WITHDRAWN,
+    Event,
+)
+from workpool.pytest_plugin._turning_loop import TurningLoop
+from workpool.pytest_plugin._worker_settings import WorkerSettings
+
+MOST_EVENTS = 32
+"""Most events of one turn: while they are handled, the pool's loop stands still."""
+
+FINISH_SECONDS = 60.0
+"""Time the sessions of the workers have to end: session fixtures are torn down in it, data written."""
+
+Tests = list[tuple[int, str]]
+"""Tests to run: worker and name."""
+
+InputOf = Callable[[int], dict[str, Any]]
+"""What is given to a worker beside the settings that all have."""
+
+
+class Crew:
+    """Starts workers, gives them what to do and tells what they report."""
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+        self._timeout: float | None = None
+        self._settings: WorkerSettings
+        self._input_of: InputOf | None = None
+        self._environment: dict[str, str] | None = None
+        """As it was when the workers were started; None before."""
+        self._loop = TurningLoop()
+        self._pool: WorkerPool[Any, Any] = WorkerPool(
+            "workpool.pytest_plugin._entry:work",
+            max_workers=count,
+            min_workers=count,
+            start_method="template",
+            worker_output=self._on_line,
+            name="pytest",
+        )
+        self._pool.on("worker-exited", self._on_exit)
+        self._pool.on_message(_worker.OPENED, self._on_opened)
+        self._pool.on_message(_worker.FAILED, partial(self._on_message, FAILED))
+        self._pool.on_message(_worker.LATE, partial(self._on_message, LATE))
+        self._pool.on_message(_worker.WARNINGS, self._on_warnings)
+        self._tests: dict[str, Task[Any]] = {}
+        self._errands: set[Task[Any]] = set()
+        self._withdrawals: set[asyncio.Task[None]] = set()
+        self._events: list[Event] = []
+
+    def start(self) -> None:
+        """Start the workers: they import what they need, and wait."""
+        if self._environment is None:
+            self._environment = dict(os.environ)
+            self._loop.call(partial(self._pool.resize_up_to, self.count))
+
+    def open(
+        self, settings: WorkerSettings, timeout: float | None, input_of: InputOf | None = None
+    ) -> None:
+        """Have the workers open their sessions and collect; start them if they are not yet.
+
+        `input_of` is called, before a worker opens its session, for what plugins have for it.
+        """
+        self._settings, self._timeout = settings, timeout
+        self._input_of = input_of
+        self.start()
+        for worker in range(self.count):
+            self.collect(worker)
+
+    def environment_changes(self) -> tuple[dict[str, str], list[str]]:
+        """Return the variables that were set, and those that were deleted, since the workers' start."""
+        before, now = self._environment or {}, os.environ
+        changed = {name: value for name, value in now.items() if before.get(name) != value}
+        return changed, [name for name in before if name not in now]
+
+    def turn(self, tests: Tests, seconds: float | None = None) -> list[Event]:
+        """Have tests run; return what has happened, after so many seconds at the latest."""
+        if tests:
+            self._loop.call(partial(self._add, tests))
+        if self._events:
+            self._loop.pass_once()
+        else:
+            self._loop.run_until_woken(seconds)
+        return self._take_events(MOST_EVENTS)
+
+    def collect(self, worker: int) -> None:
+        """Have a worker open its session and collect."""
+        settings = self._settings
+        if self._input_of is not None:
+            settings = settings._replace(worker_input=self._input_of(worker))
+        errand = (_worker.COLLECT, *settings)
+        self._loop.call(partial(self._send, worker, errand, COLLECTED))
+
+    def describe(self, worker: int) -> None:
+        """Have a worker tell what it has collected."""
+        self._loop.call(partial(self._send, worker, _worker.DESCRIBE, DESCRIBED))
+
+    def withdraw(self, tests: Tests) -> None:
+        """Ask for tests back that have not begun; an event tells of each how it went."""
+        self._loop.call(partial(self._begin_withdrawals, tests))
+
+    def finish(self, workers: Iterable[int], seconds: float) -> list[Event]:
+        """Cancel what has not ended, close the sessions of these workers, end all of them."""
+        self._loop.call(partial(self._begin_end, workers))
+        end = time.monotonic() + seconds
+        while self._errands and (left := end - time.monotonic()) > 0:
+            self._loop.run_until_woken(left)
+        self._loop.run(self._close(end - time.monotonic()))
+        self._loop.close()
+        return self._take_events(len(self._events))
+
+    def kill(self) -> None:
+        """End everything at once."""
+        self._pool.kill()
+        self._loop.close()
+
+    # Inside the event loop
+
+    def _add(self, tests: Tests) -> None:
+        add, timeout = self._pool.add_task, self._timeout
+        for worker, name in tests:
+            task = add(name, affinity="force", worker=worker, timeout=timeout)
+            self._tests[name] = task
+            task.add_done_callback(partial(self._ended, worker, name))
+
+    def _begin_withdrawals(self, tests: Tests) -> None:
+        for worker, name in tests:
+            withdrawal = asyncio.get_running_loop().create_task(self._withdraw(worker, name))
+            self._withdrawals.add(withdrawal)
+            withdrawal.add_done_callback(self._withdrawals.discard)
+
+    async def _withdraw(self, worker: int, name: str) -> None:
+        task = self._tests.get(name)
+        is_ours = task is not None and await task.withdraw()
+        if is_ours:
+            del self._tests[name]
+        self._tell(Event(WITHDRAWN, worker, name, is_ours))
+
+    def _begin_end(self, workers: Iterable[int]) -> None:
+        for withdrawal in self._withdrawals:
+            withdrawal.cancel()
+        for task in [*self._tests.values(), *self._errands]:
+            task.cancel()
+        self._tests.clear()
+        self._errands.clear()
+        for worker in workers:
+            self._send(worker, _worker.FINISH, FINISHED)
+
+    async def _close(self, seconds: float) -> None:
+        try:
+            async with asyncio.timeout(seconds):
+                await self._pool.aclose()
+        except TimeoutError:
+            pass  # it has been killed
+        await asyncio.sleep(0)
+
+    def _send(self, worker: int, errand: Any, kind: str) -> None:
+        # With a key, lest its cost be taken for that of a test.
+        task = self._pool.add_task(errand, key=kind, affinity="force", worker=worker)
+        self._errands.add(task)
+        task.add_done_callback(partial(self._errand_done, worker, kind))
+
+    def _ended(self, worker: int, name: str, task: Task[Any]) -> None:
+        if task.cancelled():
+            return
+        del self._tests[name]
+        error = task.exception()
+        if error is None:
+            self._tell(Event(ENDED, worker, name, task.result()))
+        else:
+            self._tell(Event(LOST, worker, name, error))
+
+    def _errand_done(self, worker: int, kind: str, task: Task[Any]) -> None:
+        self._errands.discard(task)
+        if not task.cancelled():
+            self._tell(Event(kind, worker, "", task.exception() or task.result()))
+
+    def _on_message(self, kind: str, content: Any, origin: WorkerHandle) -> None:
+        name, frame = content
+        self._tell(Event(kind, origin.id, name, frame))
+
+    def _on_warnings(self, content: Any, origin: WorkerHandle) -> None:
+        self._tell(Event(WARNINGS, origin.id, "", content))
+
+    def _on_opened(self, content: Any, origin: WorkerHandle) -> None:
+        self._tell(Event(OPENED, origin.id, "", content))
+
+    def _on_line(self, worker: WorkerHandle, stream: str, line: str) -> None:
+        self._tell(Event(PRINTED, worker.id, stream, line))
+
+    def _on_exit(self, worker: WorkerHandle, reason: str) -> None:
+        self._tell(Event(GONE, worker.id, "", reason))
+
+    def _tell(self, event: Event) -> None:
+        self._events.append(event)
+        self._loop.wake()
+
+    def _take_events(self, most: int) -> list[Event]:
+        events = self._events[:most]
+        del self._events[:most]
+        return events

@@ -1,0 +1,260 @@
+"""Which worker runs which tests, and who gives some of them up for whom. Pure.
+
+Each worker has a stretch of the groups, in their order, so that neighbours meet what their
+predecessors have set up. One that has nothing left takes whole groups from the far end of the
+stretch that has most; when no whole group is left, it takes a part of one that is being run, if
+that saves more than setting its fixtures up again costs.
+
+Where the order of the tests matters, all take their groups from the front of one sequence instead.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+
+from workpool.pytest_plugin._grouping import Group
+
+WORTH_SECONDS = 0.005
+"""A part of a group that takes less is not worth the messages."""
+
+
+class Plan:
+    """What is left to run, by worker. `cost(test)` is the seconds a test is expected to take."""
+
+    def __init__(
+        self,
+        groups: Sequence[Group],
+        alone: Sequence[int],
+        workers: int,
+        cost: Callable[[int], float],
+        *,
+        longest_first: bool = False,
+        in_order: bool = False,
+    ) -> None:
+        self._cost = cost
+        self._setup_costs: dict[object, float] = {}
+        self._alone = deque(alone)
+        self._alone_worker: int | None = None
+        self._group_of: dict[int, Group] = {}
+        for group in groups:
+            self._group_of.update(dict.fromkeys(group.tests, group))
+        self._common = deque(groups if in_order else ())
+        stretches = _stretches(() if in_order else groups, workers, self.seconds)
+        if longest_first:
+            stretches = [self._longest_first(stretch) for stretch in stretches]
+        self._stretches = [deque(stretch) for stretch in stretches]
+        self._current: list[Group | None] = [None] * workers
+        self.left = sum(len(group.tests) for group in groups)
+        """Tests nobody has taken, those that run alone not among them."""
+        self.taken: set[int] = set()
+        """Tests that were taken and have not ended."""
+
+    def next_for(self, worker: int, *, steals: bool = True) -> int | None:
+        """Take the next test of a worker, from others if it may; None if it can have none now."""
+        if not self.left:
+            test = self._next_alone(worker)
+        else:
+            test = self._next_in_group(worker, steals=steals)
+            if test is not None:
+                self.left -= 1
+        if test is not None:
+            self.taken.add(test)
+        return test
+
+    def ended(self, test: int) -> None:
+        """Note that a test has ended."""
+        self.taken.discard(test)
+
+    def give_back(self, worker: int, tests: Sequence[int]) -> None:
+        """Take tests back that a worker was given and has not begun, for it or anybody to take."""
+        for test in reversed(tests):
+            if test not in self.taken:
+                continue
+            self.taken.discard(test)
+            group = self._group_of.get(test)
+            if group is None:
+                self._alone.appendleft(test)
+                continue
+            self._reopen(worker, group)
+            group.tests.appendleft(test)
+            self.left += 1
+
+    def continues(self, worker: int) -> bool:
+        """Whether the next test of a worker has the same group as the one before."""
+        group = self._current[worker]
+        return group is not None and bool(group.tests)
+
+    def is_movable(self, test: int) -> bool:
+        """Whether a test may be run elsewhere than those of its group that were taken before it."""
+        group = self._group_of.get(test)
+        return group is not None and (group.may_split or group.is_single)
+
+    def moving_cost(self, test: int) -> float:
+        """Return the seconds it takes to set up elsewhere what a test needs."""
+        group = self._group_of.get(test)
+        return WORTH_SECONDS + (self._setup_costs.get(group.key, 0.0) if group else 0.0)
+
+    def hand_over(self, test: int, thief: int) -> None:
+        """Let a test that was taken, and has not begun, be another worker's."""
+        if test not in self.taken:
+            return
+        self.taken.discard(test)
+        self.left += 1
+        group, stretch = self._group_of[test], self._stretches[thief]
+        if not (stretch and stretch[-1].key == group.key and stretch[-1].may_split):
+            stretch.append(Group(group.key, group.cluster, (), may_split=group.may_split))
+            stretch[-1].is_single = group.is_single
+        stretch[-1].tests.append(test)
+        self._group_of[test] = stretch[-1]
+
+    def leave_out(self, tests: set[int]) -> None:
+        """Strike out tests that nobody has taken."""
+        for group in self._waiting_groups():
+            kept = [test for test in group.tests if test not in tests]
+            self.left -= len(group.tests) - len(kept)
+            group.tests = deque(kept)
+        self._alone = deque(test for test in self._alone if test not in tests)
+
+    def lose(self, worker: int, heir: int) -> None:
+        """Give what was meant for a worker that will never come back to another one."""
+        current, self._current[worker] = self._current[worker], None
+        stretch = self._stretches[heir]
+        if current is not None and current.tests:
+            stretch.append(current)
+        stretch.extend(self._stretches[worker])
+        self._stretches[worker].clear()
+
+    def set_up_took(self, test: int, seconds: float) -> None:
+        """Note how long the set-up of a test took: the longest in a group is that of its fixtures."""
+        group = self._group_of.get(test)
+        if group is not None and seconds > self._setup_costs.get(group.key, 0.0):
+            self._setup_costs[group.key] = seconds
+
+    def is_over(self) -> bool:
+        """Whether every test has been taken and has ended."""
+        return not (self.left or self._alone or self.taken)
+
+    def untaken(self) -> list[int]:
+        """Return the tests nobody has taken."""
+        waiting = self._waiting_groups()
+        return sorted({*(test for group in waiting for test in group.tests), *self._alone})
+
+    def seconds(self, group: Group) -> float:
+        """Return what is left of a group, in seconds."""
+        return sum(map(self._cost, group.tests))
+
+    def _waiting_groups(self) -> list[Group]:
+        waiting = [group for stretch in self._stretches for group in stretch]
+        waiting += [group for group in self._current if group is not None]
+        return [*waiting, *self._common]
+
+    def _next_in_group(self, worker: int, *, steals: bool) -> int | None:
+        group = self._current[worker]
+        if group is None or not group.tests:
+            group = self._current[worker] = self._next_group(worker, steals=steals)
+        return group.tests.popleft() if group is not None else None
+
+    def _next_group(self, worker: int, *, steals: bool) -> Group | None:
+        own = self._stretches[worker]
+        if not own and self._common:
+            return self._common.popleft()
+        if not own and steals:
+            own.extend(self._steal_groups(worker) or self._split(worker))
+        while own:
+            group = own.popleft()
+            if group.tests:
+                return group
+        return None
+
+    def _next_alone(self, worker: int) -> int | None:
+        """Return the next test that runs alone: when nothing else runs, and all in one worker."""
+        if not self._alone or (self.taken and self._alone_worker is None):
+            return None
+        if self._alone_worker is None or not self.taken:
+            self._alone_worker = worker
+        return self._alone.popleft() if worker == self._alone_worker else None
+
+    def _reopen(self, worker: int, group: Group) -> None:
+        """Let a group that may have been used up be found again."""
+        current = self._current[worker]
+        if group is current or any(group in stretch for stretch in self._stretches):
+            return
+        if group in self._current:
+            return
+        if current is not None and current.tests:
+            self._stretches[worker].appendleft(current)
+        self._current[worker] = group
+
+    def _steal_groups(self, thief: int) -> list[Group]:
+        """Take half of the whole groups of who has most of them, from the far end."""
+        victim = max(self._stretches, key=lambda stretch: sum(map(self.seconds, stretch)))
+        goal = sum(map(self.seconds, victim)) / 2
+        taken: list[Group] = []
+        seconds = 0.0
+        while victim and (not taken or seconds + self.seconds(victim[-1]) <= goal):
+            taken.append(victim.pop())
+            seconds += self.seconds(taken[-1])
+        return taken[::-1]
+
+    def _split(self, thief: int) -> list[Group]:
+        """Take the far half of a group that is being run, if it is worth it."""
+        groups = [group for group in self._current if group and group.may_split and group.tests]
+        if not groups:
+            return []
+        group = max(groups, key=self.seconds)
+        seconds = self.seconds(group)
+        if seconds < 2 * (WORTH_SECONDS + self._setup_costs.get(group.key, 0.0)):
+            return []
+        part, kept = self._far_half(list(group.tests), seconds / 2)
+        group.tests = deque(kept)
+        new = Group(group.key, group.cluster, part, may_split=True)
+        self._group_of.update(dict.fromkeys(part, new))
+        return [new]
+
+    def _far_half(self, tests: list[int], seconds: float) -> tuple[list[int], list[int]]:
+        """Cut tests in two: from the end what makes up so many seconds, but what is too long for that."""
+        part: list[int] = []
+        kept: list[int] = []
+        for test in reversed(tests):
+            cost = self._cost(test)
+            if not part or seconds > cost / 2:
+                part.append(test)
+                seconds -= cost
+            else:
+                kept.append(test)
+        return part[::-1], kept[::-1]
+
+    def _longest_first(self, stretch: list[Group]) -> list[Group]:
+        """Order groups by what they take, those of a cluster beside each other."""
+        totals: dict[object, float] = {}
+        for group in stretch:
+            totals[_cluster(group)] = totals.get(_cluster(group), 0.0) + self.seconds(group)
+        order = {cluster: number for number, cluster in enumerate(totals)}
+        return sorted(
+            stretch,
+            key=lambda group: (
+                -totals[_cluster(group)],
+                order[_cluster(group)],
+                -self.seconds(group),
+            ),
+        )
+
+
+def _cluster(group: Group) -> object:
+    return group.cluster or id(group)
+
+
+def _stretches(
+    groups: Iterable[Group], workers: int, seconds: Callable[[Group], float]
+) -> list[list[Group]]:
+    """Cut a sequence of groups into one stretch per worker, of about the same length."""
+    costs = [(group, seconds(group)) for group in groups]
+    total = sum(cost for _, cost in costs)
+    stretches: list[list[Group]] = [[] for _ in range(workers)]
+    done = 0.0
+    for group, cost in costs:
+        middle = (done + cost / 2) / total if total else 0.0
+        stretches[min(int(middle * workers), workers - 1)].append(group)
+        done += cost
+    return stretches

@@ -1,0 +1,105 @@
+"""Passes what workers report on to the hooks of the controller's pytest, as if it had run the tests."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import pytest
+
+from workpool.pytest_plugin._collection import nodeid_of
+from workpool.pytest_plugin._reports import Frame, ReportUnpacker
+from workpool.pytest_plugin._warnings_wire import unpack_warning
+
+_ONCE = ("config", "collect")
+"""When every worker has the same warnings, and the controller may have them too."""
+
+
+class Relay:
+    """Calls the hooks of a run."""
+
+    def __init__(self, config: pytest.Config, fields: Sequence[dict[str, Any]]) -> None:
+        """Have the reports of each worker get these fields."""
+        self._fields = fields
+        self._hook = config.hook
+        self._unpacker = ReportUnpacker(config)
+        self._begun: set[str] = set()
+        self._warned: set[tuple[Any, ...]] = set()
+        self._collect_reports: set[tuple[str, str]] = set()
+
+    def reports(
+        self, name: str, frame: Frame, worker: int, *, is_over: bool
+    ) -> list[pytest.TestReport]:
+        """Report (a part of) a test; return its reports."""
+        nodeid = nodeid_of(name)
+        reports = self._unpacker.unpack(nodeid, frame, self._fields[worker])
+        if not is_over or name in self._begun:
+            self._pass_on_part(name, nodeid, frame[0], reports, is_over=is_over)
+            return reports
+        hook, location = self._hook, frame[0]
+        hook.pytest_runtest_logstart(nodeid=nodeid, location=location)
+        for report in reports:
+            hook.pytest_runtest_logreport(report=report)
+        hook.pytest_runtest_logfinish(nodeid=nodeid, location=location)
+        return reports
+
+    def late(self, frame: Frame, name: str, worker: int) -> None:
+        """Report what went wrong in a tear-down after its test had been reported."""
+        for report in self._unpacker.unpack(nodeid_of(name), frame, self._fields[worker]):
+            self._hook.pytest_runtest_logreport(report=report)
+
+    def end(self, name: str, reports: list[pytest.TestReport]) -> None:
+        """Report the end of a test that its worker did not bring to its end."""
+        nodeid = nodeid_of(name)
+        self._pass_on_part(name, nodeid, _location(nodeid), reports, is_over=True)
+
+    def has_begun(self, name: str) -> bool:
+        """Whether a part of the test has been reported and its end has not."""
+        return name in self._begun
+
+    def collect_reports(self, packed: Iterable[dict[str, Any]]) -> None:
+        """Report collections that did not pass, each once."""
+        for data in packed:
+            report = self._unpacker.unpack_any(data)
+            key = (report.nodeid, report.outcome)
+            if key not in self._collect_reports:
+                self._collect_reports.add(key)
+                self._hook.pytest_collectreport(report=report)
+
+    def warnings(self, packed: Iterable[tuple[Any, ...]]) -> None:
+        """Report warnings, those of the configuration and collection once."""
+        for warning in packed:
+            arguments = unpack_warning(warning)
+            if arguments["when"] in _ONCE and not self.is_new_warning(warning[2:7]):
+                continue
+            self._hook.pytest_warning_recorded.call_historic(kwargs=arguments)
+
+    def is_new_warning(self, key: tuple[Any, ...]) -> bool:
+        """Whether a warning was not seen before; from now on it was."""
+        is_new = key not in self._warned
+        self._warned.add(key)
+        return is_new
+
+    def _pass_on_part(
+        self,
+        name: str,
+        nodeid: str,
+        location: Any,
+        reports: list[pytest.TestReport],
+        *,
+        is_over: bool,
+    ) -> None:
+        hook = self._hook
+        if name not in self._begun:
+            self._begun.add(name)
+            hook.pytest_runtest_logstart(nodeid=nodeid, location=location)
+        for report in reports:
+            hook.pytest_runtest_logreport(report=report)
+        if is_over:
+            self._begun.discard(name)
+            hook.pytest_runtest_logfinish(nodeid=nodeid, location=location)
+
+
+def _location(nodeid: str) -> tuple[str, None, str]:
+    path, _, rest = nodeid.partition("::")
+    return path, None, rest.replace("::", ".")

@@ -1,0 +1,119 @@
+"""Runs single tests in a worker's session."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import pytest
+from _pytest.runner import CallInfo
+
+from workpool import WorkerClient
+from workpool.pytest_plugin._next_item import NextItem
+from workpool.pytest_plugin._plain import plain
+from workpool.pytest_plugin._worker import FAILED, LATE, NOT_HERE, OPENED, WARNINGS
+from workpool.pytest_plugin._worker_session import WorkerSession
+from workpool.pytest_plugin._worker_settings import WorkerSettings
+
+
+class TestRunner:
+    """Runs one test after another, each torn down only as far as the next one does not need it."""
+
+    __test__ = False
+
+    def __init__(self, client: WorkerClient, settings: WorkerSettings) -> None:
+        self._client = client
+        self._session = WorkerSession(settings, client.worker_id)
+        self._recorder = self._session.recorder
+        self._recorder.on_failure = self._post_failure
+        self._running = ""
+        self._last: pytest.Item | None = None
+        self._expected: pytest.Item | None = None
+
+    def open(self) -> dict[str, Any]:
+        """Open the session."""
+        opening = self._session.open()
+        self._post_warnings()
+        captures = self._session.capture_descriptors()
+        self._client.post_message_to_pool(OPENED, (os.getpid(), captures))
+        return opening
+
+    def describe(self) -> tuple[Any, ...]:
+        """Return the collection."""
+        return self._session.describe()
+
+    def close(self) -> dict[str, Any]:
+        """Close the session."""
+        self._recorder.on_failure = None
+        return self._session.close()
+
+    def run(self, name: str) -> Any:
+        """Run a test; return its reports, packed."""
+        item = self._session.items.get(name)
+        session = self._session
+        if item is None:
+            return NOT_HERE
+        if session.session.shouldstop or session.session.shouldfail:
+            return None
+        if item is not self._expected:
+            self._tear_down_to(item)
+        self._running = name
+        self._last = item
+        self._expected = None
+        following = NextItem(self._claim)
+        extras: dict[str, Any] = {}
+        try:
+            item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
+            self._expected = following.item
+        except pytest.exit.Exception as error:
+            extras["exit"] = (error.msg, error.returncode)
+        except KeyboardInterrupt:
+            extras["interrupted"] = f"{item.nodeid} raised KeyboardInterrupt"
+        return self._result(extras)
+
+    def _result(self, extras: dict[str, Any]) -> Any:
+        frame = self._recorder.packer.pack(self._recorder.take_reports()) or ((), (), ())
+        warnings = self._recorder.take_warnings()
+        if warnings:
+            extras["warnings"] = warnings
+        session = self._session.session
+        if session.shouldstop:
+            extras["stop"] = plain(session.shouldstop)
+        if session.shouldfail:
+            extras["fail"] = plain(session.shouldfail)
+        return (*frame, extras) if extras else frame
+
+    def _claim(self) -> pytest.Item | None:
+        session = self._session.session
+        if session.shouldfail or session.shouldstop:
+            return None
+        claimed = self._client.claim_next()
+        if claimed is None or claimed.argument.__class__ is not str:
+            return None
+        return self._session.items.get(claimed.argument)
+
+    def _tear_down_to(self, item: pytest.Item) -> None:
+        """Tear down what a test needed that was claimed, or had begun, and has not run to its end."""
+        state = self._session.session._setupstate
+        last = self._last
+        if last is None or not state.stack:
+            return
+        call = CallInfo.from_call(lambda: state.teardown_exact(item), when="teardown")
+        if call.excinfo is not None:
+            self._running = last.nodeid
+            self._recorder.reports.append(pytest.TestReport.from_item_and_call(last, call))
+            self._post(LATE)
+
+    def _post_failure(self) -> None:
+        """Tell of a failure at once: what follows in this test may take long, or crash."""
+        if self._running:
+            self._post(FAILED)
+
+    def _post(self, kind: str) -> None:
+        frame = self._recorder.packer.pack(self._recorder.take_reports())
+        self._client.post_message_to_pool(kind, (self._running, frame))
+
+    def _post_warnings(self) -> None:
+        warnings = self._recorder.take_warnings()
+        if warnings:
+            self._client.post_message_to_pool(WARNINGS, warnings)

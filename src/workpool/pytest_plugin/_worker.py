@@ -1,0 +1,56 @@
+"""The entrypoint of the workers: runs a test, or opens and closes the session the tests run in."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from workpool import WorkerClient
+from workpool.pytest_plugin._worker_settings import WorkerSettings
+
+COLLECT, DESCRIBE, FINISH = 0, 1, 2
+"""What a worker is to do when it is given no test: tests are strings. The settings follow the first."""
+
+NOT_OPEN, NOT_HERE = 0, 1
+"""What a test comes to, instead of reports, in a worker that took the place of one that died and has not
+opened its session; and in one that has not collected it."""
+
+FAILED, LATE, WARNINGS = "workpool-failed", "workpool-late", "workpool-warnings"
+"""Messages: reports of a failure, at once; of a tear-down after its test; warnings outside of tests."""
+
+OPENED = "workpool-opened"
+"""Message: the process and the descriptors it captures output with."""
+
+
+def on_worker_start(client: WorkerClient) -> None:
+    """Note that no session is open. To open one may take long, so that is a task."""
+    client.state.runner = None
+
+
+def work(argument: Any, client: WorkerClient) -> Any:
+    """Run the test of that name, or do what the number says."""
+    runner = client.state.runner
+    if argument.__class__ is str:
+        return runner.run(argument) if runner is not None else NOT_OPEN
+    if argument.__class__ is tuple:
+        return _open(client, WorkerSettings(*argument[1:]))
+    if runner is None:
+        return {}
+    return runner.describe() if argument == DESCRIBE else runner.close()
+
+
+def on_worker_exit(client: WorkerClient) -> None:
+    """Close a session that was not closed by a task."""
+    if client.state.runner is not None:
+        client.state.runner.close()
+
+
+def _open(client: WorkerClient, settings: WorkerSettings) -> Any:
+    """Open the session."""
+    from workpool.pytest_plugin._test_runner import TestRunner
+
+    runner = client.state.runner = TestRunner(client, settings)
+    return runner.open()
+
+
+work.on_worker_start = on_worker_start  # type: ignore[attr-defined]
+work.on_worker_exit = on_worker_exit  # type: ignore[attr-defined]

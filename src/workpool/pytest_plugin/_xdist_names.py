@@ -1,0 +1,142 @@
+"""What stands where plugins look for pytest-xdist, which is known by names: a plugin, options, hooks.
+
+It is there in every run if pytest-xdist is not installed, so that command lines written for that work;
+if it is installed and not used, only in runs that have workers of this package.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from typing import Any
+
+import pytest
+
+from workpool.pytest_plugin import _xdist_hookspecs
+
+NAME = "xdist"
+
+_SCOPES = {
+    "no": "auto",
+    "load": "auto",
+    "worksteal": "auto",
+    "loadfile": "module",
+    "loadscope": "class",
+    "loadgroup": "group",
+}
+"""What each way of xdist's to distribute tests promises to keep together."""
+
+_NO_WORKERS = ("0", "no")
+
+
+class Names:
+    """The plugin of that name. The fixtures are apart: they are there under any circumstances."""
+
+    def __init__(self, *, has_options: bool) -> None:
+        self.has_options = has_options
+
+    def pytest_addoption(self, parser: pytest.Parser) -> None:
+        """Register the options that command lines and scripts use."""
+        if not self.has_options:
+            return
+        group = parser.getgroup("workpool-xdist", "parallel tests, as pytest-xdist has it (workpool)")
+        group._addoption(  # one letter, in lower case, is for pytest's own otherwise
+            "-n", "--numprocesses", metavar="N", default=None, help="As --workpool=N."
+        )
+        group.addoption(
+            "--maxprocesses", metavar="N", type=int, help="Most workers that -n may start."
+        )
+        group.addoption(
+            "--max-worker-restart",
+            dest="maxworkerrestart",
+            metavar="N",
+            help="Taken and not used: a crash fails one test, and its worker is always replaced.",
+        )
+        group.addoption(
+            "--dist",
+            choices=[*_SCOPES],
+            default="no",
+            help="What stays together: with -n, loadfile means --workpool-scope=module, loadscope class, "
+            "loadgroup group.",
+        )
+
+    def pytest_addhooks(self, pluginmanager: pytest.PytestPluginManager) -> None:
+        """Make the hooks known."""
+        pluginmanager.add_hookspecs(_xdist_hookspecs)
+
+
+def offer(manager: pytest.PytestPluginManager) -> None:
+    """Stand where pytest-xdist would, if it is not installed."""
+    if importlib.util.find_spec(NAME) is None:
+        manager.register(Names(has_options=True), NAME)
+
+
+def adopt(manager: pytest.PytestPluginManager, options: Any) -> None:
+    """Put what ``-n`` says where ``--workpool`` would have put it. Raises `pytest.UsageError`."""
+    names = manager.get_plugin(NAME)
+    wanted = getattr(options, "numprocesses", None)
+    if wanted is None or not (isinstance(names, Names) and names.has_options):
+        return
+    if options.workpool is not None:
+        raise pytest.UsageError("--workpool and -n mean the same: use one of them")
+    options.workpool = _workers(wanted, options.maxprocesses)
+    options.numprocesses = None
+    if options.workpool_scope is None and options.dist != "no":
+        options.workpool_scope = _SCOPES[options.dist]
+
+
+def show(options: Any, workers: int) -> None:
+    """Have the options tell those who ask them for xdist's that the run is parallel."""
+    options.numprocesses = workers
+    options.dist = "load" if getattr(options, "dist", "no") == "no" else options.dist
+    options.tx = ["popen"] * workers
+
+
+def hide(options: Any) -> None:
+    """Have the options of a worker say what they say in xdist's workers."""
+    options.numprocesses = options.maxprocesses = None
+    options.dist, options.distload, options.tx = "no", False, []
+
+
+def take_place(manager: pytest.PytestPluginManager) -> None:
+    """Be there as ``xdist`` if nothing else is: it may be installed and not loaded, or switched off."""
+    if not manager.hasplugin(NAME):
+        manager.unblock(NAME)
+        manager.register(Names(has_options=False), NAME)
+    if not hasattr(manager.hook, "pytest_configure_node"):
+        manager.add_hookspecs(_xdist_hookspecs)
+
+
+def add_fixtures(manager: pytest.PytestPluginManager) -> None:
+    """Register the fixtures, unless pytest-xdist has registered its own."""
+    if is_real(manager):
+        return
+    from workpool.pytest_plugin import _xdist_fixtures
+
+    manager.register(_xdist_fixtures, "workpool-xdist-fixtures")
+
+
+def is_real(manager: pytest.PytestPluginManager) -> bool:
+    """Whether pytest-xdist itself is loaded."""
+    plugin = manager.get_plugin(NAME)
+    return plugin is not None and not isinstance(plugin, Names)
+
+
+def settle_reruns() -> None:
+    """Tell pytest-rerunfailures that reports of tests it will run again may be logged in a worker.
+
+    It looks for the version of pytest-xdist, and takes it to be too old if there is none.
+    """
+    plugin: Any = sys.modules.get("pytest_rerunfailures")
+    if hasattr(plugin, "works_with_current_xdist"):
+        plugin.works_with_current_xdist = lambda: True
+
+
+def _workers(wanted: str, most: int | None) -> str:
+    if wanted in _NO_WORKERS:
+        return "no"
+    if wanted == "logical":
+        wanted = "auto"
+    if most is None or wanted == "auto":
+        return wanted
+    return str(min(int(wanted), most)) if wanted.isdigit() else wanted

@@ -1,0 +1,140 @@
+"""Other people's plugins do in workers what they do in a serial run.
+
+They are installed into a virtual environment of this module's own, where they do not get into the way
+of the tests' own pytest.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from textwrap import dedent
+
+import pytest
+
+import workpool
+
+pytestmark = pytest.mark.deadline(400)
+
+SOURCES = Path(workpool.__file__).parents[1]
+REQUIREMENTS = Path(__file__).with_name("pytest_plugins.txt")
+
+Done = subprocess.CompletedProcess[str]
+
+
+class Runner:
+    """Runs pytest with the plugins of the environment that are named, and no others."""
+
+    def __init__(self, python: Path) -> None:
+        self.python = python
+
+    def __call__(self, folder: Path, plugins: Sequence[str], *arguments: str) -> Done:
+        """Run the suite of a folder."""
+        names = [option for name in ("workpool.pytest_plugin", *plugins) for option in ("-p", name)]
+        environ = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "COLUMNS": "200"}
+        environ["PYTHONPATH"] = str(SOURCES)
+        (folder / "pytest.ini").touch()
+        return subprocess.run(
+            [self.python, "-m", "pytest", *names, *arguments],
+            cwd=folder,
+            env=environ,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=100,
+        )
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Runner:
+    """Return what runs pytest in an environment with the plugins."""
+    folder = tmp_path_factory.mktemp("plugins") / "venv"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True)
+    runner = Runner(folder / "bin" / "python")
+    pip = f"-m pip --disable-pip-version-check --python {runner.python}".split()
+    subprocess.run([sys.executable, *pip, "install", "-qr", REQUIREMENTS], check=True, timeout=300)
+    return runner
+
+
+def counts(done: Done) -> dict[str, int]:
+    """Return the counts of the last line."""
+    try:
+        found = pytest.RunResult.parse_summary_nouns(done.stdout.splitlines())
+    except ValueError:
+        raise AssertionError(done.stdout) from None
+    return dict(found)
+
+
+def write(folder: Path, name: str, text: str) -> None:
+    """Write a file of the suite."""
+    (folder / name).write_text(dedent(text))
+
+
+def test_time_limits_by_signal(run: Runner, tmp_path: Path) -> None:
+    """pytest-timeout ends a test that takes too long, the others run on."""
+    write(
+        tmp_path,
+        "test_timeout.py",
+        """
+        import time, pytest
+        @pytest.mark.timeout(0.3)
+        def test_slow(): time.sleep(60)
+        @pytest.mark.parametrize("n", range(6))
+        def test_fast(n): pass
+        """,
+    )
+    done = run(tmp_path, ["timeout"], "--workpool=2")
+    assert counts(done) == {"failed": 1, "passed": 6}, done.stdout
+    assert "Timeout" in done.stdout
+
+
+def test_coroutines(run: Runner, tmp_path: Path) -> None:
+    """pytest-asyncio and anyio run coroutine tests, with fixtures of wider scopes."""
+    write(
+        tmp_path,
+        "test_async.py",
+        """
+        import asyncio, anyio, pytest, pytest_asyncio
+        @pytest_asyncio.fixture(loop_scope="module", scope="module")
+        async def loop(): yield asyncio.get_running_loop()
+        @pytest.mark.asyncio(loop_scope="module")
+        @pytest.mark.parametrize("n", range(8))
+        async def test_same_loop(loop, n): assert loop is asyncio.get_running_loop()
+        @pytest.mark.asyncio
+        async def test_fails(): assert 0
+        @pytest.fixture
+        def anyio_backend(): return "asyncio"
+        @pytest.fixture
+        async def slept(): await anyio.sleep(0); return 1
+        @pytest.mark.anyio
+        @pytest.mark.parametrize("n", range(4))
+        async def test_anyio(slept, n): assert slept == 1
+        """,
+    )
+    plugins = ["asyncio", "anyio"]
+    serial, parallel = (run(tmp_path, plugins, *mode) for mode in ([], ["--workpool=2"]))
+    assert counts(parallel) == counts(serial) == {"failed": 1, "passed": 12}, parallel.stdout
+
+
+def test_properties(run: Runner, tmp_path: Path) -> None:
+    """hypothesis shows the smallest example that fails, and its statistics."""
+    write(
+        tmp_path,
+        "test_properties.py",
+        """
+        from hypothesis import given, strategies as st
+        @given(st.integers())
+        def test_small(x): assert x < 100
+        @given(st.text())
+        def test_good(text): assert text == text[::-1][::-1]
+        def test_plain(): pass
+        """,
+    )
+    done = run(tmp_path, ["hypothesispytest"], "--workpool=2", "--hypothesis-show-statistics")
+    assert counts(done) == {"failed": 1, "passed": 2}, done.stdout
+    assert re.search(r"test_small\(\nE +x=100,\n", done.stdout)
+    assert "test_good" in done.stdout[done.stdout.index("Hypothesis Statistics") :]

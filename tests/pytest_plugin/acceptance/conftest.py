@@ -1,0 +1,39 @@
+"""What the tests of this folder have in common: pytest runs inside a test, each in a process."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+pytest.register_assert_rewrite("tests.pytest_plugin.acceptance.inner")
+
+from tests.pytest_plugin.acceptance.inner import Inner  # noqa: E402
+
+HERE = Path(__file__).parent
+DEADLINE = 120
+PYTESTER_OPTIONS = {"runpytest": "subprocess", "lsof": False}
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Load pytest's plugin for the tests of plugins.
+
+    `pytest_plugins` is for the topmost conftest alone, where it would concern the whole suite. This
+    one may be loaded after the options have been read: the plugin's own get their values here.
+    """
+    if not config.pluginmanager.has_plugin("pytester"):
+        for name, value in PYTESTER_OPTIONS.items():
+            setattr(config.option, name, value)
+        config.pluginmanager.import_plugin("pytester")
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Give the tests of this folder more time: each starts several processes that start others."""
+    if HERE in item.path.parents and item.get_closest_marker("deadline") is None:
+        item.add_marker(pytest.mark.deadline(DEADLINE))
+
+
+@pytest.fixture
+def inner(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Inner:
+    """Return an empty suite that can be filled and run."""
+    return Inner(pytester, monkeypatch)

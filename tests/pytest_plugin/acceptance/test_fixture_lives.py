@@ -1,0 +1,158 @@
+"""Fixtures live as long as they should, whichever worker has the tests."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.pytest_plugin.acceptance.inner import Inner, Run, assert_same
+
+LIVES = """
+    import pytest
+    from noting import note
+
+    def living(name, scope, **options):
+        @pytest.fixture(scope=scope, name=name, **options)
+        def fixture(request):
+            mark = f"{name}@{request.node.nodeid.replace(' ', '')}#{getattr(request, 'param', '')}"
+            note("up", mark)
+            yield mark
+            note("down", mark)
+        return fixture
+"""
+
+CONFTEST = """
+    from lives import living
+    whole = living("whole", "session")
+"""
+PACKAGE = """
+    from lives import living
+    package = living("package", "package")
+"""
+MODULE = """
+    import pytest
+    from lives import living
+    from noting import note
+
+    module = living("module", "module")
+    varied = living("varied", "module", params=["a", "b"])
+    shared = living("shared", "class")
+    single = living("single", "function")
+
+    def setup_module(module): note("up", "xunit")
+    def teardown_module(module): note("down", "xunit")
+
+    @pytest.mark.parametrize("n", range(4))
+    def test_plain(whole, package, module, single, n): note("run", *map(str, [n]))
+    def test_varied(whole, varied, single): note("run", "varied")
+    def test_varied_again(whole, varied): note("run", "again")
+
+    class TestClass:
+        @pytest.mark.parametrize("n", range(3))
+        def test_in_class(self, whole, module, shared, single, n): note("run", "class")
+        def test_varied_in_class(self, varied, shared): note("run", "class-varied")
+"""
+MODULES = ("pkg/test_a.py", "pkg/test_b.py", "pkg/test_c.py", "pkg/sub/test_d.py")
+
+
+@pytest.fixture
+def lives(inner: Inner) -> Inner:
+    """Return a suite whose fixtures note their set-up and tear-down."""
+    inner.write("lives.py", LIVES)
+    inner.write("conftest.py", CONFTEST)
+    for name in ("pkg/__init__.py", "pkg/sub/__init__.py"):
+        inner.write(name, "")
+    inner.write("pkg/conftest.py", PACKAGE)
+    for name in MODULES:
+        inner.write(name, MODULE)
+    return inner
+
+
+def check_lives(run: Run) -> None:
+    """What is set up is torn down in its process, once, and the wider scope outlives the narrower.
+
+    Within a module the order may be another than serially: a worker that comes in half-way sets up
+    a parametrized fixture of the module after one of a class.
+    """
+    for events in run.by_process().values():
+        alive: list[str] = []
+        for what, name, *_ in events:
+            if what == "up":
+                assert name not in alive, events
+                alive.append(name)
+            elif what == "down":
+                alive.remove(name)
+                scopes = [one.partition("@")[0] for one in alive]
+                assert name != "whole@#" or scopes == [], events
+                assert not name.startswith("package") or set(scopes) <= {"whole", "package"}, events
+        assert alive == [], events
+
+
+def ups(run: Run, fixture: str) -> int:
+    """Return how often a fixture was set up, in all places."""
+    return sum(note.words[0] == "up" and note.words[1].startswith(fixture) for note in run.notes)
+
+
+def test_set_up_and_tear_down_are_paired(lives: Inner) -> None:
+    """In each worker fixtures nest as in a serial run; those of functions are as many as serially."""
+    serial, parallel = assert_same(lives, "-p", "no:cacheprovider")
+    for run in (serial, parallel):
+        check_lives(run)
+    assert len(parallel.by_process()) <= 2
+    assert ups(parallel, "single@") == ups(serial, "single@")
+    assert ups(parallel, "whole@") <= 2
+
+
+def test_scopes_that_are_kept_together(lives: Inner) -> None:
+    """What the scope asked for keeps in one worker is set up there only; modules as often as serially."""
+    serial = lives.serial("-p", "no:cacheprovider")
+    by_class = lives.workpool("-p", "no:cacheprovider", "--workpool-scope=class")
+    by_module = lives.workpool("-p", "no:cacheprovider", "--workpool-scope=module")
+    assert by_class.verdicts == by_module.verdicts == serial.verdicts
+    for run in (by_class, by_module):
+        check_lives(run)
+        classes = {note for note in run.notes if note.words[1].startswith("shared@")}
+        assert len({note.words[1] for note in classes}) == len(MODULES)
+        assert len({(note.pid, note.words[1]) for note in classes}) == len(MODULES)
+    for fixture in ("module@", "varied@", "xunit"):
+        assert ups(by_module, fixture) == ups(serial, fixture), fixture
+
+
+def test_modules_stay_together_by_default(inner: Inner) -> None:
+    """With more modules than workers, all alike, hardly any module's fixture is set up twice."""
+    inner.write("lives.py", LIVES)
+    for letter in "abcdefgh":
+        inner.write(
+            f"test_{letter}.py",
+            """
+            import pytest
+            from lives import living
+            module = living("module", "module")
+            @pytest.mark.parametrize("n", range(10))
+            def test_it(module, n): pass
+            """,
+        )
+    _, parallel = assert_same(inner)
+    # Each worker may have stolen a part of the last module of the other.
+    assert 8 <= ups(parallel, "module@") <= 10
+    check_lives(parallel)
+
+
+def test_tear_down_before_a_wait(inner: Inner) -> None:
+    """A worker without a next test tears down its fixtures at once, not at the end of the run."""
+    inner.write(
+        "test_end.py",
+        """
+        import pytest
+        from noting import note, wait_for
+        @pytest.fixture(scope="module")
+        def module():
+            yield
+            note("down")
+        def test_quick(module): wait_for("begun")
+        def test_waits_for_the_end_of_the_other():
+            note("begun")
+            wait_for("down")
+        """,
+    )
+    run = inner.workpool("--workpool-scope=test")
+    assert run.counts == {"passed": 2}, run.text

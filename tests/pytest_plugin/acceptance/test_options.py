@@ -1,0 +1,92 @@
+"""The plugin's own options: inactive unless asked, and what is wrong is said at once."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from tests.pytest_plugin.acceptance.inner import Inner
+
+ROOT = Path(__file__).parents[3]
+
+
+@pytest.fixture
+def suite(inner: Inner) -> Inner:
+    """Return a suite whose tests note the process they run in."""
+    inner.write(
+        "test_some.py",
+        """
+        import os, pytest
+        from noting import note
+        @pytest.mark.parametrize("n", range(4))
+        def test_some(n): note("worker", os.environ.get("PYTEST_XDIST_WORKER", "none"))
+        """,
+    )
+    return inner
+
+
+def test_inactive_unless_asked(suite: Inner) -> None:
+    """Without the option, and with `no`, tests run in pytest's own process."""
+    for arguments in ([], ["--workpool=no"]):
+        run = suite.serial(*arguments)
+        assert run.noted("worker", "none") == 4
+        assert len(run.by_process()) == 1
+        assert "workpool" not in run.text
+
+
+def test_the_entry_point() -> None:
+    """pytest finds the plugin by itself where the package is installed, and it can be switched off."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert project["entry-points"]["pytest11"] == {"workpool": "workpool.pytest_plugin"}
+    assert any("pytest" in each for each in project["optional-dependencies"]["pytest"])
+
+
+@pytest.mark.parametrize("wanted", ["0", "-1", "two"])
+def test_a_wrong_number_of_workers(suite: Inner, wanted: str) -> None:
+    """Anything but a sensible count or `auto` is a usage error that names the option."""
+    run = suite.workpool(workers=wanted)
+    assert run.status == pytest.ExitCode.USAGE_ERROR
+    assert "--workpool" in run.text
+    assert "Traceback" not in run.text
+    assert run.notes == []
+
+
+def test_other_wrong_options(suite: Inner) -> None:
+    """So are unknown scopes, time limits that are none, and wrong values in the ini-file."""
+    for option in ("--workpool-scope=file", "--workpool-timeout=0", "--workpool-timeout=soon"):
+        run = suite.workpool(option)
+        assert run.status == pytest.ExitCode.USAGE_ERROR, option
+        assert option.partition("=")[0] in run.text
+    suite.write("pytest.ini", "[pytest]\nworkpool = many\n")
+    wrong = suite.serial()
+    assert wrong.status == pytest.ExitCode.USAGE_ERROR
+    assert "many" in wrong.text
+
+
+def test_the_configuration_file(suite: Inner) -> None:
+    """What the ini-file asks for holds; the command line overrides it."""
+    suite.write("pytest.ini", "[pytest]\nworkpool = 2\nworkpool_scope = module\n")
+    run = suite.serial()
+    assert run.status == 0
+    assert run.noted("worker", "none") == 0
+    assert len(run.by_process()) == 1, "a module that is not split runs in one worker"
+    overridden = suite.workpool(workers="no")
+    assert overridden.noted("worker", "none") == 4
+
+
+def test_auto(suite: Inner) -> None:
+    """`auto` runs everything, on no more workers than there are tests."""
+    suite.write("test_some.py", "from noting import note\ndef test_one(): note('ran')\n")
+    run = suite.workpool(workers="auto")
+    assert run.status == 0
+    assert run.noted("ran") == 1
+
+
+def test_debugging(suite: Inner) -> None:
+    """With --pdb the tests run where the terminal is, and the run says so."""
+    run = suite.workpool("--pdb")
+    assert run.status == 0
+    assert run.noted("worker", "none") == 4
+    assert "--pdb" in run.text

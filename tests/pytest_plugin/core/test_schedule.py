@@ -1,0 +1,139 @@
+"""Who runs which test, in simulated time: every test once, evenly, together, in order. Takes 2 s."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.pytest_plugin.core.simulation import PLACE, Simulation
+from workpool.pytest_plugin._collection import Place
+
+LONG, SHORT = 3.0, 0.01
+UNEVEN = {
+    "first": [LONG, LONG, *[SHORT] * 99],
+    "last": [*[SHORT] * 99, LONG, LONG],
+    "around": [LONG, *[SHORT] * 99, LONG],
+    "middle": [*[SHORT] * 50, LONG, LONG, *[SHORT] * 49],
+}
+
+PLACES = st.builds(
+    Place,
+    st.sampled_from(["", "parameter=1"]),
+    st.sampled_from(["a.py", "b.py", "c.py"]),
+    st.just(""),
+    st.sampled_from(["", "", "", "group"]),
+    st.sampled_from([None, None, None, None, "", "name"]),
+)
+TESTS = st.lists(st.tuples(PLACES, st.sampled_from([0.0, 0.001, 0.01, 0.2])), max_size=30)
+
+
+def place(module: str) -> Place:
+    return PLACE._replace(module=module)
+
+
+@given(
+    tests=TESTS,
+    workers=st.integers(1, 4),
+    scope=st.sampled_from(["auto", "test", "class", "module", "group"]),
+    remembers=st.booleans(),
+    keeps_order=st.booleans(),
+    stops_early=st.booleans(),
+)
+def test_every_test_runs_once(
+    tests: list[tuple[Place, float]],
+    workers: int,
+    scope: str,
+    remembers: bool,
+    keeps_order: bool,
+    stops_early: bool,
+) -> None:
+    """Whatever there is to run, and however, nothing is forgotten, doubled or waited for in vain."""
+    run = Simulation(
+        tests,
+        workers=workers,
+        scope=scope,
+        remembers=remembers,
+        keeps_order=keeps_order,
+        stops_early=stops_early,
+    )
+    run.run()
+    assert sorted(name for _, _, name in run.ended) == sorted(run.seconds)
+
+
+@given(tests=TESTS, workers=st.integers(1, 4), remembers=st.booleans())
+def test_serial_tests_run_alone(
+    tests: list[tuple[Place, float]], workers: int, remembers: bool
+) -> None:
+    """Nothing runs beside one that is marked without a name, nor two of one name at a time."""
+    run = Simulation(tests, workers=workers, remembers=remembers)
+    run.run()
+    ends = {name: end for end, _, name in run.ended}
+    spans = [(start, ends[name], run.place[name].serial) for start, _, name in run.begun]
+    for start, end, serial in spans:
+        if serial is not None and end > start:
+            beside = [
+                other
+                for begin, over, other in spans
+                if begin < end and start < over and over > begin
+            ]
+            assert len([other for other in beside if serial in ("", other)]) == 1
+
+
+@pytest.mark.parametrize("remembers", [False, True])
+@pytest.mark.parametrize("order", UNEVEN)
+def test_uneven_tests_of_one_module(order: str, remembers: bool) -> None:
+    """Wherever the long ones stand, known or not, no worker waits long while others have a queue."""
+    seconds = UNEVEN[order]
+    took = Simulation([(PLACE, each) for each in seconds], remembers=remembers).run()
+    assert took <= 1.1 * max(LONG, sum(seconds) / 2)
+
+
+@pytest.mark.parametrize("order", ["last", "around"])
+def test_uneven_modules(order: str) -> None:
+    """The same with a module for each test: with what is remembered, it comes out even."""
+    seconds = UNEVEN[order]
+    tests = [(place(f"{number}.py"), each) for number, each in enumerate(seconds)]
+    assert Simulation(tests, remembers=True).run() <= 1.1 * sum(seconds) / 2
+
+
+@pytest.mark.parametrize("remembers", [False, True])
+def test_modules_stay_together(remembers: bool) -> None:
+    """Modules are set up no oftener than serially, but for one steal at the end."""
+    tests = [(place(f"{number // 10}.py"), 0.02) for number in range(130)]
+    run = Simulation(tests, remembers=remembers, set_up_seconds=0.25)
+    assert run.run() <= 1.1 * (13 * 0.25 + 130 * 0.02) / 2 + 0.25
+    assert run.set_ups <= 14
+
+
+@pytest.mark.parametrize(("scope", "unit"), [("module", "module"), ("class", "class_")])
+def test_scopes_are_not_split(scope: str, unit: str) -> None:
+    """What must stay together runs in one worker, in its order, however long it takes."""
+    tests = [
+        (Place("", f"{number % 3}.py", f"{number % 3}.py::{number % 5}", "", None), 0.5)
+        for number in range(60)
+    ]
+    run = Simulation(tests, scope=scope, workers=3)
+    run.run()
+    workers: dict[str, set[int]] = {}
+    for _, worker, name in run.begun:
+        workers.setdefault(getattr(run.place[name], unit), set()).add(worker)
+    assert {len(each) for each in workers.values()} == {1}
+
+
+def test_little_is_run_beyond_a_failure() -> None:
+    """A run that ends with the first failure has begun little that a serial one would not have."""
+    run = Simulation(
+        [(PLACE, 0.001)] * 3 + [(PLACE, 0.05)] + [(PLACE, 0.001)] * 36, stops_early=True
+    )
+    run.run(lambda name: name.endswith("::3"))
+    assert 4 <= len(run.begun) <= 6
+
+
+def test_order_is_kept() -> None:
+    """Tests in a meant order begin in it, give or take what runs at the same time."""
+    tests = [(place(f"{number % 3}.py"), 0.01) for number in range(50)]
+    run = Simulation(tests, begins_in_order=True)
+    run.run()
+    begun = [int(name.rpartition(":")[2]) for _, _, name in run.begun]
+    assert all(abs(number - position) <= 4 for position, number in enumerate(begun))
