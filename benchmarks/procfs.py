@@ -40,16 +40,18 @@ def cpu_ns_since(before: dict[tuple[int, int], int], pids: Iterable[int]) -> int
     return sum(spent - before.get(thread, 0) for thread, spent in cpu_ns(pids).items())
 
 
+def threads(pids: Iterable[int]) -> list[int]:
+    """Return the ids of all threads of these processes."""
+    return [thread for pid in pids for thread, _ in _threads_of(pid)]
+
+
 def worker_memory(pid: int) -> dict[str, int]:
     """Return `Uss`, `Pss` and `Rss` of a process in bytes.
 
     Uss is what would be free if it alone ended; Pss adds its share of what it has in common
     with others; Rss counts that in full.
     """
-    lines = (PROC / str(pid) / "smaps_rollup").read_text().splitlines()[1:]
-    sizes = {
-        name: int(size.split()[0]) * 1024 for name, _, size in (x.partition(":") for x in lines)
-    }
+    sizes = _memory_by_kind(pid)
     uss = sizes["Private_Clean"] + sizes["Private_Dirty"]
     return {"Uss": uss, "Pss": sizes["Pss"], "Rss": sizes["Rss"]}
 
@@ -63,20 +65,52 @@ def own_memory() -> int:
     lines = (PROC / "self" / "status").read_text().splitlines()
     status = {name: value.split() for name, _, value in (line.partition(":") for line in lines)}
     anonymous, shared = (int(status[name][0]) * 1024 for name in ("RssAnon", "RssShmem"))
-    return anonymous + max(shared, _memfd_bytes())
+    return anonymous + max(shared, _memfd_bytes([os.getpid()]))
 
 
-def _memfd_bytes() -> int:
-    """Add up the blocks of this process's memfds, each file once."""
+def family_memory() -> int:
+    """Return the memory of this process and its family in bytes, what they share counted once.
+
+    Files without a name count in full as long as one of them has one open or mapped.
+    """
+    pids = [os.getpid(), *family()]
+    shares = [_memory_by_kind(pid) for pid in pids]
+    private = sum(share.get("Pss_Anon", 0) + share.get("Pss_File", 0) for share in shares)
+    shared = sum(share.get("Pss_Shmem", 0) for share in shares)
+    return private + max(shared, _memfd_bytes(pids))
+
+
+def _memory_by_kind(pid: int) -> dict[str, int]:
+    """Return the memory of a process by kind, in bytes; nothing for one that is gone."""
+    try:
+        lines = (PROC / str(pid) / "smaps_rollup").read_text().splitlines()[1:]
+    except OSError:
+        return {}
+    fields = (line.partition(":") for line in lines)
+    return {name: int(size.split()[0]) * 1024 for name, _, size in fields}
+
+
+def _memfd_bytes(pids: Iterable[int]) -> int:
+    """Add up the blocks of these processes' memfds, each file once."""
     blocks: dict[tuple[int, int], int] = {}
-    for name in os.listdir("/proc/self/fd"):
-        try:
-            if os.readlink(f"/proc/self/fd/{name}").startswith("/memfd:"):
-                stat = os.fstat(int(name))
-                blocks[stat.st_dev, stat.st_ino] = stat.st_blocks * 512
-        except OSError:  # the descriptor that listed the folder is closed by now
-            continue
+    for pid in pids:
+        for name in _descriptors(pid):
+            try:
+                if os.readlink(name).startswith("/memfd:"):
+                    stat = Path(name).stat()
+                    blocks[stat.st_dev, stat.st_ino] = stat.st_blocks * 512
+            except OSError:  # closed by now
+                continue
     return sum(blocks.values())
+
+
+def _descriptors(pid: int) -> list[str]:
+    """Return the links of a process's open files; none of one that is gone."""
+    folder = f"/proc/{pid}/fd"
+    try:
+        return [f"{folder}/{name}" for name in os.listdir(folder)]
+    except OSError:
+        return []
 
 
 def _stat(pid: int) -> list[str] | None:

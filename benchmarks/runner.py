@@ -44,7 +44,7 @@ def _schedule(names: Sequence[str], settings: Settings) -> Iterator[tuple[str, i
     """Yield measure, round and contestant in the order of the run."""
     for key, measure in MEASURES.items():
         able = [name for name in names if key in ENTRIES[name].measures]
-        for number in range(settings.costly_rounds if measure.is_costly else settings.rounds):
+        for number in range(min(settings.rounds, measure.most_rounds)):
             first = number % max(1, len(able))
             for name in able[first:] + able[:first]:
                 yield key, number, name
@@ -68,6 +68,11 @@ def _measure_once(
     results.versions[name] = answer["version"]
     figures: Figures = answer["figures"]
     return figures
+
+
+def end_orderly() -> None:
+    """Have SIGTERM end this program as an exception does, so that no session is left behind."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
 
 
 def run_session(command: list[str], errors: Path, deadline: float) -> int | None:
@@ -103,5 +108,7 @@ def _failure(status: int, errors: str) -> Failure:
     """Say in a sentence why a process failed, from the last line that it wrote."""
     lines = [line for line in errors.splitlines() if line.strip()] or ["it wrote nothing"]
     if lines[-1].startswith("ModuleNotFoundError"):
-        return Failure("absent", f"{lines[-1]}; install the checkout with its extra `benchmark`")
+        is_cluster = any(package in lines[-1] for package in ("'ray'", "'distributed'"))
+        extra = "`benchmark-clusters`" if is_cluster else "`benchmark`"
+        return Failure("absent", f"{lines[-1]}; install the checkout with the extra {extra}")
     return Failure("failed", f"exit status {status}: {lines[-1].strip()}")

@@ -1,4 +1,4 @@
-"""How much is measured: the full form and the quick one."""
+"""How much is measured: the full form and the short one."""
 
 from dataclasses import dataclass
 
@@ -9,8 +9,6 @@ class Settings:
 
     rounds: int = 5
     """Rounds of every measure whose figures vary from round to round."""
-    costly_rounds: int = 1
-    """Rounds of those that take long and vary little: idle pools and the backlog."""
     workers: int = 2
     burst_seconds: float = 1.0
     """About how long a burst of tasks takes; slow pools get fewer tasks, all show a rate."""
@@ -23,12 +21,20 @@ class Settings:
     backlog: int = 1_000_000
     peer_backlog: int = 50_000
     """Tasks added at once to the peers, which would need minutes for a million."""
-    deadline: float = 60.0
+    payload_mb: int = 64
+    """Size of the array that is sent there and back, in units of 1,000,000 bytes."""
+    payload_seconds: float = 0.8
+    """Time for each of the three ways in which it is sent."""
+    shared_mb: int = 256
+    shared_tasks: int = 100
+    shared_seconds: float = 5.0
+    """Slow pools get fewer tasks that share an array, as many as they do in about this time."""
+    deadline: float = 90.0
     """Longest time for one measurement of one contestant, in a process of its own."""
 
 
 FULL = Settings()
-QUICK = Settings(
+SHORT = Settings(
     rounds=2,
     burst_seconds=0.4,
     round_trip_seconds=0.4,
@@ -36,4 +42,6 @@ QUICK = Settings(
     settle_seconds=0.5,
     backlog=300_000,
     peer_backlog=20_000,
+    payload_seconds=0.3,
+    shared_seconds=1.0,
 )

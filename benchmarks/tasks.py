@@ -1,6 +1,15 @@
 """What the workers run. Imports nothing heavy: a worker's start pays for this module."""
 
+from __future__ import annotations
+
 from time import perf_counter, sleep
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+NUMBERS_PER_PAGE = 512
+"""Of 8 bytes each, on a page of 4096."""
 
 
 def noop(argument: float) -> float:
@@ -20,6 +29,26 @@ def doze(seconds: float) -> float:
     """Hold the worker for `seconds` without using the processor and give them back."""
     sleep(seconds)
     return seconds
+
+
+def deliver(parcel: tuple[str, Any]) -> Any:
+    """Do with a large array as told: give it back, look at its ends, or read all of it."""
+    wish, array = parcel
+    if wish == "echo":
+        return array
+    if wish == "ends":
+        return float(array[0] + array[-1])
+    return float(array.sum())
+
+
+def leaf_through(array: Any) -> float:
+    """Read one number of every page of a large array, so that all of it has to be in memory."""
+    return float(array[::NUMBERS_PER_PAGE].sum())
+
+
+def weigh(payload: bytes) -> int:
+    """Give back how many bytes there are."""
+    return len(payload)
 
 
 async def noop_async(argument: float) -> float:

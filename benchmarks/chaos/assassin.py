@@ -128,9 +128,9 @@ class Assassin:
     def _worker(self, pid: int) -> Worker | None:
         try:
             words = Path(f"/proc/{pid}/cmdline").read_bytes().decode().split("\0")[:-1]
-            if len(words) < 3 or words[-3] != self._order.pool:
+            if self._order.pool not in words:
                 return None
-            process, slot = process_name(pid), int(words[-2])
+            process, slot = process_name(pid), int(words[words.index(self._order.pool) + 1])
             if process in self._doomed or not self._may_hit(slot, process):
                 return None
             pidfd = os.pidfd_open(pid)

@@ -1,6 +1,7 @@
 """aiomultiprocess: coroutines in worker processes, each with an event loop."""
 
 from collections.abc import Awaitable
+from typing import Any
 
 from aiomultiprocess import Pool
 
@@ -25,7 +26,7 @@ class AioMultiprocess(AsyncioContestant):
         self._pool.close()
         await self._pool.join()
 
-    def call(self, argument: float) -> Awaitable[float]:
+    def call(self, argument: Any) -> Awaitable[Any]:
         """Apply to one argument."""
-        result: Awaitable[float] = self._pool.apply(self._function, (argument,))
+        result: Awaitable[Any] = self._pool.apply(self._function, (argument,))
         return result

@@ -28,9 +28,9 @@ class Anyio(AsyncioContestant):
     async def stop(self) -> None:
         """Do nothing: the processes end with the loop's root task."""
 
-    def call(self, argument: float) -> Awaitable[float]:
+    def call(self, argument: Any) -> Awaitable[Any]:
         """Make one call."""
-        result: Awaitable[float] = to_process.run_sync(
+        result: Awaitable[Any] = to_process.run_sync(
             self._function, argument, limiter=self._limiter
         )
         return result

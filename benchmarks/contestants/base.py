@@ -6,12 +6,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from time import perf_counter
-from typing import ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 from benchmarks.contestants.sampling import sample
 from benchmarks.procfs import own_memory
 
-Function = Callable[[float], float]
+Function = Callable[[Any], Any]
 HandleT = TypeVar("HandleT")
 
 
@@ -20,7 +20,7 @@ class Burst:
     """Tasks added all at once: seconds until the last result was there, and the results."""
 
     seconds: float
-    results: list[float]
+    results: list[Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class Backlog:
     add_seconds: float
     total_seconds: float
     bytes_per_task: float
-    results: list[float]
+    results: list[Any]
 
 
 class Contestant(ABC):
@@ -52,21 +52,25 @@ class Contestant(ABC):
         """End the pool and its workers."""
 
     @abstractmethod
-    def burst(self, arguments: Sequence[float]) -> Burst:
+    def burst(self, arguments: Sequence[Any]) -> Burst:
         """Add one task for each argument, then wait for all results, in the arguments' order."""
 
     @abstractmethod
-    def one_by_one(self, argument: float, samples: int, seconds: float) -> list[float]:
+    def one_by_one(self, argument: Any, samples: int, seconds: float) -> list[float]:
         """Wait for each task before adding the next; return the seconds each one took.
 
         Ends after so many samples or, if that comes first, so many seconds; one at least.
         """
 
+    def share(self, value: Any) -> Any:
+        """Return what stands for one value that many tasks are given; the value itself if not told."""
+        return value
+
     def rest(self, seconds: float) -> None:
         """Let the pool be idle, its event loop running if it has one."""
         time.sleep(seconds)
 
-    def backlog(self, arguments: Sequence[float]) -> Backlog:
+    def backlog(self, arguments: Sequence[Any]) -> Backlog:
         """Add one task for each argument and measure the parent's memory before any is awaited."""
         raise NotImplementedError(f"{type(self).__name__} cannot add a task without awaiting it")
 
@@ -75,25 +79,25 @@ class BlockingContestant(Contestant, Generic[HandleT]):
     """A pool whose tasks are added from a thread and waited for by blocking it."""
 
     @abstractmethod
-    def add(self, argument: float) -> HandleT:
+    def add(self, argument: Any) -> HandleT:
         """Add one task."""
 
     @abstractmethod
-    def wait(self, handle: HandleT) -> float:
+    def wait(self, handle: HandleT) -> Any:
         """Block until that task's result is there and return it."""
 
-    def burst(self, arguments: Sequence[float]) -> Burst:
+    def burst(self, arguments: Sequence[Any]) -> Burst:
         """Add all, then wait for each in turn."""
         start = perf_counter()
         handles = [self.add(argument) for argument in arguments]
         results = [self.wait(handle) for handle in handles]
         return Burst(perf_counter() - start, results)
 
-    def one_by_one(self, argument: float, samples: int, seconds: float) -> list[float]:
+    def one_by_one(self, argument: Any, samples: int, seconds: float) -> list[float]:
         """Add one, wait for it, add the next."""
         return sample(lambda: self.wait(self.add(argument)), samples, seconds)
 
-    def backlog(self, arguments: Sequence[float]) -> Backlog:
+    def backlog(self, arguments: Sequence[Any]) -> Backlog:
         """Add all, look at the memory, then wait for each in turn."""
         gc.collect()
         before, start = own_memory(), perf_counter()
@@ -110,15 +114,15 @@ class BulkContestant(Contestant):
     burst_range = (200, 1_000_000)
 
     @abstractmethod
-    def apply(self, arguments: Sequence[float]) -> list[float]:
+    def apply(self, arguments: Sequence[Any]) -> list[Any]:
         """Run one bulk call to its end and return the results in order."""
 
-    def burst(self, arguments: Sequence[float]) -> Burst:
+    def burst(self, arguments: Sequence[Any]) -> Burst:
         """Run all in one bulk call."""
         start = perf_counter()
         results = self.apply(arguments)
         return Burst(perf_counter() - start, results)
 
-    def one_by_one(self, argument: float, samples: int, seconds: float) -> list[float]:
+    def one_by_one(self, argument: Any, samples: int, seconds: float) -> list[float]:
         """Run bulk calls of one argument each."""
         return sample(lambda: self.apply([argument]), samples, seconds)

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from collections.abc import Awaitable, Sequence
 from time import perf_counter
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from benchmarks.contestants.base import BlockingContestant, Burst, Function
 from benchmarks.contestants.loops import AsyncioContestant
@@ -22,13 +22,14 @@ while message := peer.recv(64):
 
 
 class PingPong(BlockingContestant[None]):
-    """Two processes on one core and a socket pair: a message there, the same message back.
+    """Two processes and a socket pair: a message there, the same message back.
 
-    Left to itself, the kernel puts them on one core or on two, and the figure differs tenfold;
-    hence both cases, each pinned.
+    The kernel puts them on one core or on two as it pleases, as it does with a pool's processes.
+    The figure differs tenfold; hence the two other cases, each pinned.
     """
 
-    has_two_cores: ClassVar[bool] = False
+    places: ClassVar[tuple[slice, slice] | None] = None
+    """Which of the usable cores are for this process, and which for the other."""
 
     def open(self, function: Function, workers: int) -> None:
         """Start the process that sends back; the function has no part in it."""
@@ -36,29 +37,56 @@ class PingPong(BlockingContestant[None]):
         with theirs:
             command = [sys.executable, "-c", ECHO, str(theirs.fileno())]
             self._process = subprocess.Popen(command, pass_fds=[theirs.fileno()])
-        cores = sorted(os.sched_getaffinity(0))
-        os.sched_setaffinity(0, cores[:1])
-        os.sched_setaffinity(self._process.pid, cores[-1:] if self.has_two_cores else cores[:1])
+        if self.places is not None:
+            cores = sorted(os.sched_getaffinity(0))
+            os.sched_setaffinity(0, cores[self.places[0]])
+            os.sched_setaffinity(self._process.pid, cores[self.places[1]])
 
     def close(self) -> None:
         """Hang up, which ends the other process."""
         self._socket.close()
         self._process.wait()
 
-    def add(self, argument: float) -> None:
+    def add(self, argument: Any) -> None:
         """Send."""
         self._socket.send(MESSAGE)
 
-    def wait(self, handle: None) -> float:
+    def wait(self, handle: None) -> Any:
         """Receive."""
         self._socket.recv(64)
         return 0.0
 
 
+class PingPongTogether(PingPong):
+    """The same on one core."""
+
+    places = (slice(1), slice(1))
+
+
 class PingPongApart(PingPong):
     """The same on two cores, as far as there are two: one has to wake the other."""
 
-    has_two_cores = True
+    places = (slice(1), slice(-1, None))
+
+
+class MemoryCopy(BlockingContestant[Any]):
+    """An array copied into memory of its own, as it must be at least once each way."""
+
+    def open(self, function: Function, workers: int) -> None:
+        """Take the function that says what is wanted."""
+        self._function = function
+
+    def close(self) -> None:
+        """Do nothing."""
+
+    def add(self, argument: Any) -> Any:
+        """Copy it there."""
+        wish, array = argument
+        return self._function((wish, array.copy()))
+
+    def wait(self, handle: Any) -> Any:
+        """Copy it back, if it comes back."""
+        return handle.copy() if hasattr(handle, "copy") else handle
 
 
 class BareFutures(AsyncioContestant):
@@ -73,13 +101,13 @@ class BareFutures(AsyncioContestant):
     async def stop(self) -> None:
         """Do nothing."""
 
-    def call(self, argument: float) -> Awaitable[float]:
+    def call(self, argument: Any) -> Awaitable[Any]:
         """Make a future that is set in the loop's next turn."""
-        future: asyncio.Future[float] = self._loop.create_future()
+        future: asyncio.Future[Any] = self._loop.create_future()
         self._loop.call_soon(future.set_result, argument)
         return future
 
-    async def _burst(self, arguments: Sequence[float]) -> Burst:
+    async def _burst(self, arguments: Sequence[Any]) -> Burst:
         """Set all from one callback: a callback each is no cost that a pool must have."""
         start = perf_counter()
         futures = [self._loop.create_future() for _ in arguments]
@@ -97,15 +125,15 @@ class BareInterpreter(BlockingContestant[None]):
     def close(self) -> None:
         """Do nothing."""
 
-    def add(self, argument: float) -> None:
+    def add(self, argument: Any) -> None:
         """Run it."""
         subprocess.run([sys.executable, "-c", "pass"], check=True)
 
-    def wait(self, handle: None) -> float:
+    def wait(self, handle: None) -> Any:
         """Return at once: it has ended."""
         return 0.0
 
 
-def _resolve(futures: "list[asyncio.Future[float]]", results: Sequence[float]) -> None:
+def _resolve(futures: "list[asyncio.Future[Any]]", results: Sequence[float]) -> None:
     for future, result in zip(futures, results, strict=True):
         future.set_result(result)

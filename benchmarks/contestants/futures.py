@@ -4,12 +4,13 @@ import asyncio
 from abc import abstractmethod
 from collections.abc import Awaitable
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from typing import Any
 
 from benchmarks.contestants.base import BlockingContestant, Function
 from benchmarks.contestants.loops import AsyncioContestant
 
 
-class ExecutorContestant(BlockingContestant["Future[float]"]):
+class ExecutorContestant(BlockingContestant["Future[Any]"]):
     """Any `concurrent.futures.Executor`, used as such."""
 
     @abstractmethod
@@ -25,11 +26,11 @@ class ExecutorContestant(BlockingContestant["Future[float]"]):
         """Shut down and wait."""
         self._executor.shutdown()
 
-    def add(self, argument: float) -> "Future[float]":
+    def add(self, argument: Any) -> "Future[Any]":
         """Submit one task."""
         return self._executor.submit(self._function, argument)
 
-    def wait(self, handle: "Future[float]") -> float:
+    def wait(self, handle: "Future[Any]") -> Any:
         """Block for its result."""
         return handle.result()
 
@@ -55,6 +56,6 @@ class AsyncioExecutor(AsyncioContestant):
         """Shut down and wait."""
         self._executor.shutdown()
 
-    def call(self, argument: float) -> Awaitable[float]:
+    def call(self, argument: Any) -> Awaitable[Any]:
         """Add one task."""
         return self._loop.run_in_executor(self._executor, self._function, argument)

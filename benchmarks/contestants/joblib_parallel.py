@@ -1,6 +1,7 @@
 """joblib: bulk calls with batches sized while they run, on loky."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from joblib import Parallel, delayed
 
@@ -23,7 +24,7 @@ class Joblib(BulkContestant):
         """Leave the context."""
         self._parallel.__exit__(None, None, None)
 
-    def apply(self, arguments: Sequence[float]) -> list[float]:
+    def apply(self, arguments: Sequence[Any]) -> list[Any]:
         """Run one call."""
-        results: list[float] = self._parallel(self._function(argument) for argument in arguments)
+        results: list[Any] = self._parallel(self._function(argument) for argument in arguments)
         return results

@@ -49,7 +49,7 @@ class AsyncioContestant(Contestant):
         """End the pool inside the loop."""
 
     @abstractmethod
-    def call(self, argument: float) -> Awaitable[float]:
+    def call(self, argument: Any) -> Awaitable[Any]:
         """Return what awaits one task's result; a future's task is under way already."""
 
     def open(self, function: Function, workers: int) -> None:
@@ -61,11 +61,11 @@ class AsyncioContestant(Contestant):
         self._runner.run(self.stop())
         self._runner.close()
 
-    def burst(self, arguments: Sequence[float]) -> Burst:
+    def burst(self, arguments: Sequence[Any]) -> Burst:
         """Gather all."""
         return self._runner.run(self._burst(arguments))
 
-    def one_by_one(self, argument: float, samples: int, seconds: float) -> list[float]:
+    def one_by_one(self, argument: Any, samples: int, seconds: float) -> list[float]:
         """Await one after the other."""
         return self._runner.run(self._one_by_one(argument, samples, seconds))
 
@@ -73,19 +73,19 @@ class AsyncioContestant(Contestant):
         """Let the loop wait too: timers of the pool in the parent would show."""
         self._runner.run(asyncio.sleep(seconds))
 
-    def backlog(self, arguments: Sequence[float]) -> Backlog:
+    def backlog(self, arguments: Sequence[Any]) -> Backlog:
         """Add all, look at the memory, then gather."""
         return self._runner.run(self._backlog(arguments))
 
-    async def _burst(self, arguments: Sequence[float]) -> Burst:
+    async def _burst(self, arguments: Sequence[Any]) -> Burst:
         start = perf_counter()
         results = await asyncio.gather(*[self.call(argument) for argument in arguments])
         return Burst(perf_counter() - start, results)
 
-    async def _one_by_one(self, argument: float, samples: int, seconds: float) -> list[float]:
+    async def _one_by_one(self, argument: Any, samples: int, seconds: float) -> list[float]:
         return await sample_async(lambda: self.call(argument), samples, seconds)
 
-    async def _backlog(self, arguments: Sequence[float]) -> Backlog:
+    async def _backlog(self, arguments: Sequence[Any]) -> Backlog:
         gc.collect()
         before, start = own_memory(), perf_counter()
         tasks = [self.call(argument) for argument in arguments]

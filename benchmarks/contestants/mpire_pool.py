@@ -1,6 +1,7 @@
 """mpire: a pool with worker state, progress bars and chunked maps."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from mpire import WorkerPool
 from mpire.async_result import AsyncResult
@@ -20,13 +21,13 @@ class MpireApply(BlockingContestant[AsyncResult]):
         """Close and wait."""
         self._pool.stop_and_join()
 
-    def add(self, argument: float) -> AsyncResult:
+    def add(self, argument: Any) -> AsyncResult:
         """Add one task."""
         return self._pool.apply_async(self._function, (argument,))
 
-    def wait(self, handle: AsyncResult) -> float:
+    def wait(self, handle: AsyncResult) -> Any:
         """Block for its result."""
-        result: float = handle.get()
+        result: Any = handle.get()
         return result
 
 
@@ -42,7 +43,7 @@ class MpireMap(BulkContestant):
         """Close and wait."""
         self._pool.stop_and_join()
 
-    def apply(self, arguments: Sequence[float]) -> list[float]:
+    def apply(self, arguments: Sequence[Any]) -> list[Any]:
         """Map over all."""
-        results: list[float] = self._pool.map(self._function, arguments)
+        results: list[Any] = self._pool.map(self._function, arguments)
         return results

@@ -3,10 +3,11 @@
 import asyncio
 from collections.abc import Awaitable, Sequence
 from time import perf_counter
+from typing import Any
 
 from benchmarks.contestants.base import Burst, Function
 from benchmarks.contestants.loops import AsyncioContestant
-from workpool import WorkerPool
+from workpool import WorkerPool, share
 
 
 class Workpool(AsyncioContestant):
@@ -17,15 +18,19 @@ class Workpool(AsyncioContestant):
 
     async def start(self, function: Function, workers: int) -> None:
         """Make a pool that starts its workers on demand."""
-        self._pool: WorkerPool[float, float] = WorkerPool(function, max_workers=workers)
+        self._pool: WorkerPool[Any, Any] = WorkerPool(function, max_workers=workers)
 
     async def stop(self) -> None:
         """Close gracefully."""
         await self._pool.aclose()
 
-    def call(self, argument: float) -> Awaitable[float]:
+    def call(self, argument: Any) -> Awaitable[Any]:
         """Add one task."""
         return self._pool.add_task(argument)
+
+    def share(self, value: Any) -> Any:
+        """Write the value once."""
+        return share(value)
 
     def fill(self, workers: int, deadline: float) -> list[int]:
         """Start that many workers, wait until each has run a task and return their pids.
@@ -52,7 +57,7 @@ class WorkpoolMap(Workpool):
 
     burst_range = (200, 1_000_000)
 
-    async def _burst(self, arguments: Sequence[float]) -> Burst:
+    async def _burst(self, arguments: Sequence[Any]) -> Burst:
         start = perf_counter()
         results = [result async for result in self._pool.map(arguments)]
         return Burst(perf_counter() - start, results)

@@ -1,13 +1,14 @@
 """pebble: a pool whose tasks have timeouts and can be stopped."""
 
 from concurrent.futures import Future
+from typing import Any
 
 from pebble import ProcessPool
 
 from benchmarks.contestants.base import BlockingContestant, Function
 
 
-class Pebble(BlockingContestant["Future[float]"]):
+class Pebble(BlockingContestant["Future[Any]"]):
     """`pebble.ProcessPool.schedule`."""
 
     def open(self, function: Function, workers: int) -> None:
@@ -20,11 +21,11 @@ class Pebble(BlockingContestant["Future[float]"]):
         self._pool.close()
         self._pool.join()
 
-    def add(self, argument: float) -> "Future[float]":
+    def add(self, argument: Any) -> "Future[Any]":
         """Schedule one task."""
-        future: Future[float] = self._pool.schedule(self._function, args=[argument])
+        future: Future[Any] = self._pool.schedule(self._function, args=[argument])
         return future
 
-    def wait(self, handle: "Future[float]") -> float:
+    def wait(self, handle: "Future[Any]") -> Any:
         """Block for its result."""
         return handle.result()

@@ -3,11 +3,12 @@
 import multiprocessing
 from collections.abc import Sequence
 from multiprocessing.pool import AsyncResult
+from typing import Any
 
 from benchmarks.contestants.base import BlockingContestant, BulkContestant, Function
 
 
-class PoolApply(BlockingContestant["AsyncResult[float]"]):
+class PoolApply(BlockingContestant["AsyncResult[Any]"]):
     """`Pool.apply_async`."""
 
     def open(self, function: Function, workers: int) -> None:
@@ -20,11 +21,11 @@ class PoolApply(BlockingContestant["AsyncResult[float]"]):
         self._pool.close()
         self._pool.join()
 
-    def add(self, argument: float) -> "AsyncResult[float]":
+    def add(self, argument: Any) -> "AsyncResult[Any]":
         """Add one task."""
         return self._pool.apply_async(self._function, (argument,))
 
-    def wait(self, handle: "AsyncResult[float]") -> float:
+    def wait(self, handle: "AsyncResult[Any]") -> Any:
         """Block for its result."""
         return handle.get()
 
@@ -42,6 +43,6 @@ class PoolMap(BulkContestant):
         self._pool.close()
         self._pool.join()
 
-    def apply(self, arguments: Sequence[float]) -> list[float]:
+    def apply(self, arguments: Sequence[Any]) -> list[Any]:
         """Map over all."""
         return self._pool.map(self._function, arguments)

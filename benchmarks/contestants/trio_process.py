@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Sequence
 from time import perf_counter
+from typing import Any
 
 import trio
 import trio_parallel
@@ -40,26 +41,24 @@ class TrioParallel(Contestant):
         trio.from_thread.run_sync(self._finished.set, trio_token=self._token)
         self._thread.join()
 
-    def burst(self, arguments: Sequence[float]) -> Burst:
+    def burst(self, arguments: Sequence[Any]) -> Burst:
         """Start one child task for each argument in a nursery."""
         burst: Burst = trio.from_thread.run(self._burst, arguments, trio_token=self._token)
         return burst
 
-    def one_by_one(self, argument: float, samples: int, seconds: float) -> list[float]:
+    def one_by_one(self, argument: Any, samples: int, seconds: float) -> list[float]:
         """Await one after the other."""
         costs: list[float] = trio.from_thread.run(
             self._one_by_one, argument, samples, seconds, trio_token=self._token
         )
         return costs
 
-    async def _call(self, argument: float) -> float:
-        result: float = await trio_parallel.run_sync(
-            self._function, argument, limiter=self._limiter
-        )
+    async def _call(self, argument: Any) -> Any:
+        result: Any = await trio_parallel.run_sync(self._function, argument, limiter=self._limiter)
         return result
 
-    async def _burst(self, arguments: Sequence[float]) -> Burst:
-        results = [0.0] * len(arguments)
+    async def _burst(self, arguments: Sequence[Any]) -> Burst:
+        results: list[Any] = [None] * len(arguments)
 
         async def keep(index: int) -> None:
             results[index] = await self._call(arguments[index])
@@ -70,5 +69,5 @@ class TrioParallel(Contestant):
                 nursery.start_soon(keep, index)
         return Burst(perf_counter() - start, results)
 
-    async def _one_by_one(self, argument: float, samples: int, seconds: float) -> list[float]:
+    async def _one_by_one(self, argument: Any, samples: int, seconds: float) -> list[float]:
         return await sample_async(lambda: self._call(argument), samples, seconds)

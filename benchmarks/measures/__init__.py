@@ -23,7 +23,8 @@ class Measure:
 
     title: str
     module: str
-    is_costly: bool = False
+    most_rounds: int = 1_000
+    """Fewer than the settings say for what takes long and varies little."""
 
     def load(self) -> MeasureFunction:
         """Import the function."""
@@ -36,7 +37,10 @@ MEASURES: dict[str, Measure] = {
     "round-trip": Measure("round trip", "round_trip"),
     "skew": Measure("skewed work", "skew"),
     "first-result": Measure("first result", "first_result"),
-    "idle": Measure("idle pool", "idle", is_costly=True),
-    "crowd": Measure("idle pool of many workers", "crowd", is_costly=True),
-    "backlog": Measure("tasks added at once", "backlog", is_costly=True),
+    "bulk": Measure("bulk calls", "bulk", most_rounds=3),
+    "payload": Measure("large arrays", "payload"),
+    "shared": Measure("one array for many tasks", "shared", most_rounds=3),
+    "backlog": Measure("tasks added at once", "backlog", most_rounds=3),
+    "idle": Measure("idle pool", "idle", most_rounds=1),
+    "crowd": Measure("idle pool of many workers", "crowd", most_rounds=1),
 }

@@ -13,7 +13,7 @@ def measure(contestant: Contestant, settings: Settings) -> Figures:
     The arguments exist before the clock starts: they are the user's, not the pool's.
     """
     count = settings.backlog if isinstance(contestant, Workpool) else settings.peer_backlog
-    arguments = list(map(float, range(count)))
+    arguments = list(range(count))
     contestant.open(noop, settings.workers)
     backlog = contestant.backlog(arguments)
     assert backlog.results == arguments, "results were lost or mixed up"
@@ -21,6 +21,7 @@ def measure(contestant: Contestant, settings: Settings) -> Figures:
     return {
         "tasks": count,
         "add_s": backlog.add_seconds,
+        "adds_per_s": count / backlog.add_seconds,
         "total_s": backlog.total_seconds,
         "bytes_per_task": backlog.bytes_per_task,
     }

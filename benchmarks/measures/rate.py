@@ -11,7 +11,7 @@ def measure(contestant: Contestant, settings: Settings) -> Figures:
     """Send bursts for about `burst_seconds`; the median of their rates counts."""
     contestant.open(noop, settings.workers)
     count = _burst_size(contestant, settings.burst_seconds)
-    arguments = list(map(float, range(count)))
+    arguments = range(count)
     spent: list[float] = []
     # A burst that came out a little shorter than planned needs no second one.
     while sum(spent) < 0.7 * settings.burst_seconds:

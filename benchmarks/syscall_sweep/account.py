@@ -31,7 +31,7 @@ class Account:
         pool.on("task-complete", self._ended)
 
     def add(
-        self, action: str = "", payload: bytes = b"", **settings: Any
+        self, action: str = "", payload: bytes | memoryview = b"", **settings: Any
     ) -> Task[tuple[int, bytes]]:
         """Add a task; `settings` are those of `WorkerPool.add_task`."""
         number = len(self._tasks)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from workpool import WorkerClient
 
-Work = tuple[str, int, str, bytes]
+Work = tuple[str, int, str, "bytes | memoryview"]
 """Path of the record, number of the task, what to do, payload."""
 
 
@@ -26,7 +26,7 @@ _BUSY_SECONDS = 0.01
 """Long enough for another worker to wake up and steal."""
 
 
-def run(work: Work, client: WorkerClient) -> tuple[int, bytes]:
+def run(work: Work, client: WorkerClient) -> tuple[int, bytes | memoryview]:
     """Do one task; return its number and, of a task with a payload, the payload."""
     record, number, action, payload = work
     write_line(record, f"start {number}")
@@ -35,7 +35,7 @@ def run(work: Work, client: WorkerClient) -> tuple[int, bytes]:
     return number, payload
 
 
-async def run_async(work: Work, client: WorkerClient) -> tuple[int, bytes]:
+async def run_async(work: Work, client: WorkerClient) -> tuple[int, bytes | memoryview]:
     """As `run`, in a worker that runs several tasks at a time."""
     import asyncio
 

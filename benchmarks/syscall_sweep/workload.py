@@ -10,8 +10,11 @@ from unittest.mock import patch
 
 from benchmarks.syscall_sweep.account import Account
 
-LARGE = b"x" * 40_000
-"""More than fits a record in the arena, or a report: it travels as a parcel."""
+LARGE = b"x" * 1_100_000
+"""More than fits the arena, or the belt: it travels as a parcel."""
+
+MIDDLE = b"x" * 40_000
+"""More than fits a report: it has a span in the arena, and comes back by the belt."""
 
 Stage = Callable[[Account], Awaitable[None]]
 
@@ -28,6 +31,15 @@ async def parcels(account: Account) -> None:
     account.add(payload=LARGE)
     for slot in range(account.slots):
         account.add(payload=LARGE, worker=slot, affinity="force")
+    await account.settle()
+
+
+async def spans(account: Account) -> None:
+    """Send arguments and results that are large, with and without buffers of their own."""
+    for payload in (MIDDLE, memoryview(MIDDLE)):
+        account.add(payload=payload)
+        for slot in range(account.slots):
+            account.add(payload=payload, worker=slot, affinity="force")
     await account.settle()
 
 
@@ -99,6 +111,7 @@ async def retirement(account: Account) -> None:
 STAGES: tuple[Stage, ...] = (
     small_tasks,
     parcels,
+    spans,
     mail,
     steals,
     claims,

@@ -1,0 +1,1 @@
+"""Where the time of a task goes: system calls and processor time."""
