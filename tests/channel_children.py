@@ -252,3 +252,55 @@ async def without_channel() -> None:
         except Exception as error:
             channel.send("error", [type(error).__name__, str(error)])
         await channel.closed()
+
+
+# A program that works for a pool
+
+
+def work() -> None:
+    """Say that it is ready, then do what each request says, in plain JSON and one after the other."""
+    import json
+
+    channel = socket.socket(fileno=int(os.environ["WORKPOOL_CHANNEL_FD"]))
+    channel.sendall(b'{"type": "ready"}\n')
+    for line in channel.makefile():
+        asked = json.loads(line)
+        name, *arguments = asked["content"]
+        answer = {"answer": asked["request"], "content": WORK[name](*arguments)}
+        channel.sendall(json.dumps(answer).encode() + b"\n")
+
+
+async def until_ready(channel: ParentChannel) -> None:
+    """The `init` handler of such a program."""
+    await channel.listen_once("ready", timeout=20)
+
+
+async def have_done(channel: ParentChannel, work: tuple[Any, ...]) -> Any:
+    """The `execute` handler of such a program."""
+    return await channel.request("work", work)
+
+
+def _die_the_first_time(path: str) -> int:
+    from tests.children import first_time
+
+    if first_time(path):
+        os._exit(7)
+    return os.getpid()
+
+
+def _wait_at_gate(directory: str) -> int:
+    from tests.children import Gate
+
+    return Gate(directory).pass_through()
+
+
+WORK: dict[str, Callable[..., Any]] = {
+    "double": lambda number: 2 * number,
+    "process id": os.getpid,
+    "exit": os._exit,
+    "kill": lambda number: os.kill(os.getpid(), number),
+    "print": lambda text: print(text, flush=True),
+    "die the first time": _die_the_first_time,
+    "wait at gate": _wait_at_gate,
+    "sleep": time.sleep,
+}

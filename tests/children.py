@@ -736,6 +736,20 @@ def read_record(descriptor: int, offset: int, length: int) -> None:
     os.write(1, map_arena(descriptor)[offset : offset + length])
 
 
+def lay_on_belt(page_descriptor: int, slots: int, slot: int) -> None:
+    """Lay a body with a buffer on a slot's belt and print the note about it."""
+    from workpool._system.belt import Belt
+    from workpool._system.memory import laid_out
+    from workpool._system.status_page import StatusPage
+
+    class Buffer:
+        def raw(self) -> memoryview:
+            return memoryview(b"b" * 20_000)
+
+    note = Belt(StatusPage(page_descriptor, slots, 1), slot).lay(laid_out(b"pickle", [Buffer()]))
+    os.write(1, (note or b"").hex().encode())
+
+
 def fetch_parcel(locker: int) -> None:
     """Take the parcel out of a locker and print what is in it."""
     import socket

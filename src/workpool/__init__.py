@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from workpool._pool import WorkerPool
     from workpool._progress import CompletionEvent, ErrorEvent, ProcessSummary, Progress
     from workpool._retry_policy import RetryPolicy
+    from workpool._shared import Shared, share
     from workpool._statistics import PoolStatistics, WorkerStatistics
     from workpool._task import Task
     from workpool._work_queue import WorkQueue
@@ -69,6 +70,7 @@ __all__ = [
     "RequestFailed",
     "RetryPolicy",
     "SerializationError",
+    "Shared",
     "Task",
     "TaskCancelled",
     "TaskInfo",
@@ -83,6 +85,7 @@ __all__ = [
     "WorkerTraceback",
     "WorkpoolError",
     "entrypoint",
+    "share",
     "spawned_worker",
 ]
 
@@ -96,6 +99,7 @@ _HOMES = {
     "ProcessSummary": "_progress",
     "Progress": "_progress",
     "RetryPolicy": "_retry_policy",
+    "Shared": "_shared",
     "Task": "_task",
     "TaskInfo": "_worker.client",
     "WorkQueue": "_work_queue",
@@ -104,6 +108,7 @@ _HOMES = {
     "WorkerPool": "_pool",
     "WorkerStatistics": "_statistics",
     "entrypoint": "_entrypoint",
+    "share": "_shared",
     "spawned_worker": "channels",
 }
 

@@ -34,6 +34,16 @@ def check_callable(option: str, value: object) -> None:
         raise TypeError(f"{option} must be a function, not {value!r}")
 
 
+def check_source(source: object) -> None:
+    """Check that a source can be read."""
+    kind = type(source)
+    if not any(hasattr(kind, name) for name in ("__iter__", "__aiter__", "__getitem__")):
+        raise TypeError(
+            f"a source must be an iterable or an async iterable, not {brief(source)}"
+            + (": call it, if it is a generator function" if callable(source) else "")
+        )
+
+
 def _as_float(option: str, value: object) -> float:
     """Return a number as a float, NaN if it does not fit one."""
     if not isinstance(value, Real) or isinstance(value, bool):

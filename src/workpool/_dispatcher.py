@@ -3,27 +3,39 @@
 from __future__ import annotations
 
 import os
+import pickle
 from collections.abc import Callable
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
+from workpool._batch import Batch
 from workpool._frames import (
     CANCELLED,
     CONTEXT,
+    LAID_OUT,
     MAIL_CANCEL,
+    MAIL_GIVE_BACK,
     MAIL_LOOK_ROUND,
     MAIL_TASK,
     PARCEL,
-    PARCEL_RECORD_BYTES,
     TOKEN,
+    pack_tokens,
     task_of_attempt,
 )
 from workpool._ledger import Ledger
-from workpool._scheduler import Scheduler
-from workpool._serialization import Serializer
-from workpool._system.arena import MOST_CHUNKS, RECORD_LIMIT, Arena
+from workpool._scheduler import DEPTH_TASKS, Scheduler
+from workpool._serialization import PLAIN_TYPES, Serializer
+from workpool._system.arena import (
+    CHUNK_BYTES,
+    MOST_CHUNKS,
+    RECORD_LIMIT,
+    SPAN_LIMIT,
+    Arena,
+)
+from workpool._system.belt import BeltReader
 from workpool._system.mail import Locker
-from workpool._system.memory import write_parcel
+from workpool._system.memory import laid_out, payload_bytes
+from workpool._system.parcel_writer import ParcelWriter
 from workpool._system.status_page import IDLE, MAIL, MAIL_READ, StatusPage
 from workpool._system.token_queue import TokenQueue
 from workpool._worker_process import RETIRING
@@ -37,6 +49,21 @@ _SPARE_CHUNKS = 64  # 4 MiB of address space; a chunk is touched only when it is
 
 _MOST_LOCKERS = 16
 """Enough: a parcel is in its locker only until a worker takes its task, and two descriptors each."""
+
+_BYTES_AHEAD = 2 * SPAN_LIMIT
+"""Large payloads that wait in a queue, all together; two tasks in any case. More would be written to
+memory that is in no cache, and take it from others."""
+
+_MOST_SPAN_BYTES = 1 << 30
+"""Address space; when it is full payloads travel as parcels."""
+
+_FEW_AHEAD_FOR = 32
+"""Runs of tasks without a large payload after which none is expected any more."""
+
+_TOKENS_PER_MAIL = 16 * TOKEN.size  # bytes
+_NO_FLAGS = b"\0"
+_FLAGS = [bytes((flags,)) for flags in range(256)]
+_dumps = pickle.dumps
 
 
 class NoRoom(Exception):
@@ -66,7 +93,9 @@ class Dispatcher:
         self.lockers: list[Locker] = []
         with ExitStack() as undo:
             undo.callback(page.close)
-            self.arena = Arena(min(_SPARE_CHUNKS + 4 * slots * page.lanes, MOST_CHUNKS))
+            span_bytes = min(2 * _BYTES_AHEAD * slots, _MOST_SPAN_BYTES)
+            chunks = _SPARE_CHUNKS + 4 * slots * page.lanes
+            self.arena = Arena(min(chunks, MOST_CHUNKS - span_bytes // CHUNK_BYTES), span_bytes)
             undo.callback(self.arena.close)
             for _ in range(slots):
                 self.queues.append(TokenQueue())
@@ -81,8 +110,15 @@ class Dispatcher:
         self._workers = workers
         self._fail = fail
         self._serializer = Serializer("pool")
+        self.belts = BeltReader(page)
+        self._belts_used: set[int] = set()  # slots
+        self._bytes_each = 0  # about so large are payloads just now; 0: not large
+        self._runs_without_large = 0
+        self.parcels = ParcelWriter(self._give_memory_back)
         self.on_timed: Callable[[float], None] = lambda timeout: None
         """Told the timeout of every dispatched task that has one."""
+        self.on_batch: Callable[[], None] = lambda: None
+        """Told when a batch has been packed."""
         self.on_no_room: Callable[[], None] = lambda: None
         """Told when tasks had to stay behind although workers may be free for them."""
         self._too_large: Task[Any] | None = None
@@ -96,35 +132,102 @@ class Dispatcher:
                 return
 
     def send(self, slot: int, tasks: list[Task[Any]]) -> bool:
-        """Send tasks that are placed on a slot; return False if some had to wait for room."""
-        tokens: list[bytes] = []
+        """Send tasks that are placed on a slot; return False if some had to wait for room.
+
+        All of them pinned, or none.
+        """
         sent: list[Task[Any]] = []
-        unsent: list[Task[Any]] = []
-        for index, task in enumerate(tasks):
-            try:
-                token = self._token(task)
-            except NoRoom:
-                unsent = tasks[index:]
-                self.on_no_room()
-                break
-            except (SerializationError, OSError) as error:
-                self._scheduler.finished(task)
-                self._fail(task, error)
-                continue
-            if task._settings.pinned:
-                self.post_work(slot, MAIL_TASK + token)
-            else:
-                tokens.append(token)
-                sent.append(task)
-        pushed = self._push(slot, tokens, sent)
-        for task in sent[pushed:]:
-            self.withdraw(task)
+        tokens, unsent = self._pack(tasks, sent) if tasks else (b"", tasks)
+        if sent and sent[0]._settings.pinned:
+            for start in range(0, len(tokens), _TOKENS_PER_MAIL):
+                self.post_work(slot, MAIL_TASK + tokens[start : start + _TOKENS_PER_MAIL])
+            pushed = len(sent)
+        else:
+            pushed = self._push(slot, tokens, sent)
+            for task in sent[pushed:]:
+                self.withdraw(task)
+            if pushed:
+                self._wake_idle(slot, pushed)
         for task in unsent:
             self._scheduler.finished(task)
-        self._scheduler.put_back(sent[pushed:] + unsent)
-        if pushed:
-            self._wake_idle(slot, pushed)
-        return pushed == len(sent) and not unsent
+        if unsent or pushed < len(sent):
+            self._scheduler.put_back(sent[pushed:] + unsent)
+            return False
+        return True
+
+    def _pack(self, tasks: list[Task[Any]], sent: list[Task[Any]]) -> tuple[bytes, list[Task[Any]]]:
+        """Pack tasks: their records go into the arena, their tokens are returned, and what is left.
+
+        What is left is for another time: there is no room. Those that are packed are added to `sent`;
+        those that cannot be have failed.
+        """
+        # A few calls per task, because a tiny one costs as much as this. So records are collected,
+        # and written and entered together.
+        if isinstance(tasks[0], Batch):
+            return self._pack_batch(tasks[0], sent)
+        tokens: list[bytes] = []
+        packed: list[Task[Any]] = []
+        records: list[bytes] = []
+        length, index, carried = 0, 0, 0
+        if self._bytes_each:
+            self._expect_small()
+        try:
+            for index, task in enumerate(tasks):  # noqa: B007 - used where it breaks off
+                argument = task.argument
+                record = b""
+                if argument.__class__ in PLAIN_TYPES and task.key is None and task.meta is None:
+                    record = _NO_FLAGS + _dumps(argument, 5)
+                if not record or len(record) > RECORD_LIMIT:  # an int may be long
+                    try:
+                        flags, data = self._pickle(task)
+                        if self._serializer.buffers or len(data) >= RECORD_LIMIT:
+                            tokens.append(self._enter(packed, records))
+                            sent += packed
+                            packed, records, length = [], [], 0
+                            size = payload_bytes(data, self._serializer.buffers)
+                            tokens.append(self._large_token(task, flags, data, size))
+                            sent.append(task)
+                            carried += size
+                            if carried >= _BYTES_AHEAD:
+                                self._leave_rest(tasks, index + 1)
+                            continue
+                    except (SerializationError, OSError) as error:
+                        self._scheduler.finished(task)
+                        self._fail(task, error)
+                        continue
+                    record = _FLAGS[flags] + data
+                length += len(record)
+                if length > RECORD_LIMIT:
+                    tokens.append(self._enter(packed, records))
+                    sent += packed
+                    packed, records, length = [], [], len(record)
+                packed.append(task)
+                records.append(record)
+            index = len(tasks)
+            tokens.append(self._enter(packed, records))
+            sent += packed
+            packed = []
+        except NoRoom:
+            self.on_no_room()
+        return b"".join(tokens), packed + tasks[index:]
+
+    def _pack_batch(self, batch: Any, sent: list[Any]) -> tuple[bytes, list[Any]]:
+        record = batch.record()
+        if record is None or len(record) > RECORD_LIMIT:
+            self._scheduler.finished(batch)
+            tasks = batch.take_from(0)
+            for task in tasks:
+                self._scheduler.place(task, batch.slot)
+            return self._pack(tasks, sent) if tasks else (b"", [])
+        batch.id = self._ledger.new_batch_id()
+        try:
+            token = self._enter([batch], [record])
+        except NoRoom:
+            self.on_no_room()
+            return b"", [batch]
+        self.on_batch()
+        sent.append(batch)
+        return token, []
 
     def release(self, task: Task[Any]) -> None:
         """Give back what a task that has left the kernel took up there."""
@@ -147,7 +250,8 @@ class Dispatcher:
 
     def mark_cancelled(self, task: Task[Any]) -> None:
         """Let the worker that takes a dispatched task skip it."""
-        self.arena.add_flag(task.offset, CANCELLED)
+        offset = task.offset if task.batch is None else task.batch.flag_offset(task)
+        self.arena.add_flag(offset, CANCELLED)
 
     def post(self, slot: int, data: bytes, descriptor: int | None = None) -> None:
         """Send mail to a slot's worker, if it has one. Takes over the descriptor."""
@@ -207,6 +311,13 @@ class Dispatcher:
         queues = self.queues if slot is None else [self.queues[slot]]
         return sum(queue.waiting() for queue in queues)
 
+    def read_from_belt(self, slot: int, note: bytes, data: memoryview) -> None:
+        """Let a worker have the space of a body that was read from its belt."""
+        data.release()  # or the page could not be closed
+        if not self.closed:
+            self._belts_used.add(slot)
+            self._expect_large(self.belts.done(slot, note))
+
     def drain(self) -> list[Task[Any]]:
         """Take every task out of every queue."""
         taken = []
@@ -215,7 +326,7 @@ class Dispatcher:
                 task = self._ledger.withdraw(attempt)
                 if task is not None:
                     self.reclaim(task)
-                    taken.append(task)
+                    taken += task.take_from(0) if isinstance(task, Batch) else [task]
         return taken
 
     def close(self) -> None:
@@ -227,8 +338,9 @@ class Dispatcher:
             locker.close()
         self.arena.close()
         self.page.close()
+        self.parcels.close()
 
-    def _push(self, slot: int, tokens: list[bytes], sent: list[Task[Any]]) -> int:
+    def _push(self, slot: int, tokens: bytes, sent: list[Task[Any]]) -> int:
         """Put tokens into a queue; return how many went in. If the system refuses, their tasks fail."""
         if not tokens:
             return 0
@@ -239,7 +351,8 @@ class Dispatcher:
             sent.clear()
             for task in refused:
                 self.withdraw(task)
-                self._fail(task, error)
+                for each in task.take_from(0) if isinstance(task, Batch) else (task,):
+                    self._fail(each, error)
             return 0
 
     def _wake_idle(self, slot: int, pushed: int) -> None:
@@ -278,26 +391,16 @@ class Dispatcher:
         worker.woken_from = asleep_since
         worker.post(MAIL_LOOK_ROUND)
 
-    def _token(self, task: Task[Any]) -> bytes:
-        """Pack a task: its record goes into the arena, its token is returned."""
+    def _pickle(self, task: Task[Any]) -> tuple[int, Any]:
+        """Return the flags of a task's record, and its pickle; large buffers are with the serializer."""
         if task is self._too_large:
             self._free_locker()  # raises NoRoom before the argument is pickled again for nothing
             self._too_large = None
         if task.key is None and task.meta is None:
-            flags = 0
-            data = self._serializer.dumps(task.argument, "argument")
-        else:
-            flags = CONTEXT
-            data = self._dumps_with_context(task)
-        length = len(data) + 1
-        if self._serializer.buffers or length > RECORD_LIMIT:
-            return self._parcel_token(task, flags | PARCEL, data)
-        offset = self.arena.write(flags, data)
-        if offset < 0:
-            raise NoRoom
-        return self._enter(task, offset, length)
+            return 0, self._serializer.dumps(task.argument, "argument")
+        return CONTEXT, self._dumps_with_context(task)
 
-    def _dumps_with_context(self, task: Task[Any]) -> bytes:
+    def _dumps_with_context(self, task: Task[Any]) -> Any:
         try:
             return self._serializer.dumps((task.key, task.meta, task.argument), "argument")
         except SerializationError:
@@ -307,27 +410,90 @@ class Dispatcher:
             self._serializer.dumps(task.argument, "argument")
             raise
 
-    def _enter(self, task: Task[Any], offset: int, length: int) -> bytes:
-        task.offset = offset
-        attempt = self._ledger.dispatch(task)
-        timeout = task._settings.timeout
-        if timeout is not None:
-            self.on_timed(timeout)
-        return TOKEN.pack(attempt, offset, length)
+    def _enter(self, tasks: list[Task[Any]], records: list[bytes]) -> bytes:
+        """Write records and enter their tasks as dispatched; return the tokens, joined.
 
-    def _parcel_token(self, task: Task[Any], flags: int, data: bytes) -> bytes:
+        Raises `NoRoom`; then nothing has happened.
+        """
+        if not tasks:
+            return b""
+        offset = self.arena.write(records)
+        if offset < 0:
+            raise NoRoom
+        numbers: list[int] = []
+        watched: float | None = None
+        for task, attempt, record in zip(tasks, self._ledger.dispatch(tasks), records, strict=True):
+            length = len(record)
+            task.offset = offset
+            numbers += (attempt, offset, length)
+            offset += length
+            timeout = task._settings.timeout
+            if timeout is not None and timeout != watched:
+                self.on_timed(timeout)
+                watched = timeout
+        return pack_tokens(numbers)
+
+    def _leave_rest(self, tasks: list[Task[Any]], index: int) -> None:
+        """Cut a run short that carries enough: its rest waits until there is need of it."""
+        rest = tasks[index:]
+        if not rest:
+            return
+        del tasks[index:]
+        self._scheduler.all_finished(rest)
+        self._scheduler.put_back(rest)
+
+    def _expect_large(self, size: int) -> None:
+        """Note a large payload, either way: few of its kind are sent ahead, and memory is in use."""
+        self._runs_without_large = 0
+        self._bytes_each = max(size, self._bytes_each * 3 // 4)
+        self._scheduler.most_ahead = max(2, _BYTES_AHEAD // self._bytes_each)
+        self.parcels.memory_is_used()
+
+    def _expect_small(self) -> None:
+        """Note a run of tasks: when many in a row are small, as many as ever are sent ahead."""
+        self._runs_without_large += 1
+        if self._runs_without_large > _FEW_AHEAD_FOR:
+            self._bytes_each = 0
+            self._scheduler.most_ahead = DEPTH_TASKS
+
+    def _give_memory_back(self) -> None:
+        """Give back what large payloads have left behind in shared memory."""
+        if self.closed:
+            return
+        self.arena.give_back()
+        for slot in self._belts_used:
+            self.post(slot, MAIL_GIVE_BACK)
+        self._belts_used.clear()
+
+    def _large_token(self, task: Task[Any], flags: int, data: Any, size: int) -> bytes:
+        self._expect_large(size)
+        if size > SPAN_LIMIT:
+            return self._parcel_token(task, flags | PARCEL, data)
+        buffers = self._serializer.buffers
+        place = self.arena.write_large(
+            flags | LAID_OUT if buffers else flags, laid_out(data, buffers)
+        )
+        if place is None:
+            return self._parcel_token(task, flags | PARCEL, data)
+        self._serializer.expect_long(data)
+        self._serializer.take_buffers()
+        [attempt] = self._ledger.dispatch([task])
+        task.offset = place[0]
+        if task._settings.timeout is not None:
+            self.on_timed(task._settings.timeout)
+        return TOKEN.pack(attempt, *place)
+
+    def _parcel_token(self, task: Task[Any], flags: int, data: Any) -> bytes:
         self._too_large = task
         number = self._free_locker()
         self._too_large = None
-        offset = self.arena.write(flags, number.to_bytes(4, "little"))
-        if offset < 0:
-            raise NoRoom
+        self._serializer.expect_long(data)
+        self.lockers[number].put(self.parcels.write(data, self._serializer.take_buffers()))
         try:
-            self.lockers[number].put(write_parcel(data, self._serializer.take_buffers()))
-        except OSError:
-            self.arena.free(offset)
+            token = self._enter([task], [_FLAGS[flags] + number.to_bytes(4, "little")])
+        except NoRoom:
+            self.lockers[number].clear()
             raise
-        token = self._enter(task, offset, PARCEL_RECORD_BYTES)
         self._lockers_in_use[number] = self._ledger.attempt_of(task) or 0
         return token
 

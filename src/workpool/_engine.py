@@ -11,14 +11,19 @@ import copy
 import logging
 import os
 import time
+from _thread import get_ident
 from collections.abc import Callable
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 from workpool._announcer import Announcer
+from workpool._batch import Batch, take_batch
+from workpool._batch_watch import BatchWatch
+from workpool._chunk_watch import ChunkWatch
 from workpool._costs import CostModel
 from workpool._dispatcher import Dispatcher
 from workpool._fleet import Fleet
+from workpool._frames import MAIL_FORGET, batch_attempt, item_attempt
 from workpool._interrupts import Interrupts
 from workpool._ledger import Ledger
 from workpool._messages import Listeners
@@ -27,10 +32,12 @@ from workpool._pauses import Pauses
 from workpool._report_reader import ReportReader
 from workpool._revival import Revival
 from workpool._scheduler import Scheduler
+from workpool._shared import watch
 from workpool._statistics import PoolStatistics, WorkerStatistics
 from workpool._system.oom_kills import OomKills
 from workpool._system.process import ExitStatus
 from workpool._system.status_page import new_page
+from workpool._withdrawals import Withdrawals
 from workpool.errors import PoolClosed, WorkerStartError
 
 if TYPE_CHECKING:
@@ -65,6 +72,8 @@ class Engine:
     ) -> None:
         self.loop = loop
         self.process_id = os.getpid()
+        self.thread = get_ident()
+        """The one the event loop runs in."""
         self.options = options
         self.state = OPEN
         self.announce_tasks = False
@@ -84,7 +93,7 @@ class Engine:
         slots = options.max_workers
         workers: list[WorkerProcess | None] = [None] * slots
         self.costs = CostModel()
-        revival = Revival(target)
+        self.revival = revival = Revival(target)
         self.ledger: Ledger[Task[Any]] = Ledger()
         self.scheduler: Scheduler[Task[Any]] = Scheduler(
             slots, 1, self._estimate, self._placement_cost if options.worker_cost else None
@@ -107,21 +116,51 @@ class Engine:
             loop, self.ledger, self.dispatcher, self.fleet, self.outcomes.timed_out
         )
         self._report_reader = ReportReader(
-            self.outcomes, self.fleet, self.announcer, revival, self._on_async
+            self.outcomes,
+            self.fleet,
+            self.announcer,
+            revival,
+            self._on_async,
+            self._on_takes_batches,
         )
         self.dispatcher.on_no_room = self._flush_later
         self.dispatcher.on_timed = self.interrupts.watch
+        self.dispatcher.parcels.call_later = loop.call_later
         self.outcomes.dispatcher = self.dispatcher
         self.outcomes.interrupts = self.interrupts
+        self.withdrawals = self.outcomes.withdrawals = Withdrawals(
+            loop,
+            self.ledger,
+            self.scheduler,
+            self.dispatcher,
+            self.interrupts,
+            self._begun_or_ended,
+            self.tasks_here,
+        )
         self.pauses = self.outcomes.pauses = Pauses(loop, self._resume)
+        watch(self)
+        self.chunks = ChunkWatch(self)
+        self._batches = BatchWatch(self)
+        self.dispatcher.on_batch = self._batches.watch
         if options.idle_timeout is not None:
             self._watch_idleness()
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether everything has ended."""
+        return self.state == CLOSED
 
     # Tasks
 
     def add(self, task: Task[Any]) -> None:
         """Take a new task on: send it at once if a worker is free for it, else let it wait."""
         self.outcomes.pending += 1
+        backlog = self._backlog
+        if self._flush_due and task.slot < 0 and self.fleet.live >= self._max_workers:
+            backlog.append(task)  # one of many that come in one go
+            if len(backlog) == _EARLY_FLUSH:
+                self.dispatcher.flush()
+            return
         if task.slot >= 0:
             self._add_for_worker(task)
             return
@@ -130,15 +169,12 @@ class Engine:
             self._grow()
             self.dispatcher.flush()
             return
-        backlog = self._backlog
         if not backlog and self._send_at_once(task):
             return
         backlog.append(task)
         if not self._flush_due:
             self._flush_due = True
             self.loop.call_soon(self._flush)
-        elif len(backlog) == _EARLY_FLUSH:
-            self.dispatcher.flush()
 
     def inherent_cost(self, task: Task[Any]) -> float | None:
         """Return the user's estimate for a task, or None if it fails."""
@@ -156,6 +192,10 @@ class Engine:
         """Note that a task's future was cancelled."""
         self.outcomes.task_cancelled(task)
 
+    def forget_shared(self, tag: bytes) -> None:
+        """Have the workers let go of a shared object that is closed. From any thread."""
+        self.fleet.in_loop(self._forget_shared, tag)
+
     def is_running(self, task: Task[Any]) -> bool:
         """Whether a worker has begun a pending task."""
         attempt = self.ledger.attempt_of(task)
@@ -164,7 +204,11 @@ class Engine:
     def statistics(self) -> PoolStatistics:
         """Return the figures of this moment."""
         handles = [worker.handle for worker in self.fleet.present()]
-        outcomes, dispatched = self.outcomes, len(self.ledger.dispatched)
+        outcomes = self.outcomes
+        dispatched = sum(
+            entry.pending() if isinstance(entry, Batch) else 1
+            for entry in self.ledger.dispatched.values()
+        )
         return PoolStatistics(
             waiting=max(0, outcomes.pending - dispatched),
             dispatched=dispatched,
@@ -187,6 +231,10 @@ class Engine:
             ),
         )
 
+    def _forget_shared(self, tag: bytes) -> None:
+        for worker in self.fleet.present():
+            worker.post(MAIL_FORGET + tag)
+
     # Waiting and ending
 
     async def when_idle(self) -> None:
@@ -206,15 +254,26 @@ class Engine:
         while self.state != CLOSED:
             await self._wait_in(self._closed_waiters)
 
-    def cancel_pending(self) -> None:
-        """Cancel every task that has not ended; the close that follows is in a hurry."""
+    def cancel_pending(self, *, spares_begun: bool = False) -> None:
+        """Cancel every task that has not ended, or has not begun; the close that follows is in a hurry."""
         self._hurried = True
+        had_begun = self._begun_or_ended() if spares_begun else None
         for task in self.take_pending():
-            task.cancel()
+            if had_begun is None or not had_begun(task):
+                task.cancel()
+
+    def cancel_unbegun(self, task: Task[Any]) -> bool:
+        """Cancel a task that no worker has begun; return whether it is cancelled."""
+        had_begun = self._begun_or_ended()
+        return not had_begun(task) and task.cancel()
 
     def take_pending(self) -> list[Task[Any]]:
         """Take back every task that has not ended, wherever it waits; return them, the running ones too."""
-        dispatched = list(self.ledger.dispatched.values())
+        dispatched = [
+            task
+            for entry in self.ledger.dispatched.values()
+            for task in (entry.members[: entry.end] if isinstance(entry, Batch) else (entry,))
+        ]
         waiting = [*self.scheduler.take_waiting(), *self.pauses.take_all()]
         return [*waiting, *dispatched, *self.tasks_here]
 
@@ -277,6 +336,8 @@ class Engine:
             return False
         self.scheduler.slots[slot].open = False
         held = self._may_have_begun(slot) if worker.unreadable else self.dispatcher.page.held(slot)
+        self.chunks.worker_died(slot)
+        self._batches.worker_died(worker, held)
         self.dispatcher.page.clear(slot)
         oom_kills = None if status.signal_name is None else self._oom_kills.since_last_look()
         lost = self.outcomes.crashed(worker, held, status, oom_kills)
@@ -303,14 +364,28 @@ class Engine:
         self.scheduler.put_back(task for task in self.dispatcher.drain() if not task.done())
         others = self.fleet.present()
         page = self.dispatcher.page
-        elsewhere = {attempt for other in others for attempt, _ in page.held(other.slot)}
-        for other in others:
-            self._report_reader.read(other, to_end=False)  # at once all that the pipe holds
+        elsewhere = {
+            batch_attempt(attempt)[0] for other in others for attempt, _ in page.held(other.slot)
+        }
+        self._read_all_reports()
         return [
-            (attempt, 1)
+            (item_attempt(attempt, task.end - 1) if isinstance(task, Batch) else attempt, 1)
             for attempt, task in self.ledger.dispatched.items()
             if attempt not in elsewhere and (task.slot == slot or not task.pinned)
         ]
+
+    def _begun_or_ended(self) -> Callable[[Task[Any]], bool]:
+        """End what workers have reported; return what tells of the other tasks whether they had begun.
+
+        The lanes are read first, then the reports: what has left its lane meanwhile is in a report.
+        """
+        had_begun = self.interrupts.begun()
+        self._read_all_reports()
+        return had_begun
+
+    def _read_all_reports(self) -> None:
+        for worker in self.fleet.present():
+            self._report_reader.read(worker, to_end=False)  # at once all that the pipe holds
 
     def _replace(self, slot: int, *, crashed: bool, idle: bool) -> None:
         """Start a worker in the place of one that has ended, if there is reason to.
@@ -347,6 +422,11 @@ class Engine:
             failure.__cause__ = error.__cause__
             self.outcomes.fail(task, failure)
         if self.state == CLOSING and not self.outcomes.pending:
+            self._finish_close()
+
+    def templates_ended(self) -> None:
+        """Go on with a close that waits for what workers were made by."""
+        if not self.outcomes.pending:
             self._finish_close()
 
     def read_reports(self, worker: WorkerProcess, *, to_end: bool = False) -> None:
@@ -479,6 +559,15 @@ class Engine:
     def _on_async(self) -> None:
         self.scheduler.set_lanes(self.options.worker_concurrency)
 
+    def _on_takes_batches(self) -> None:
+        options = self.options
+        if (
+            options.max_tasks_per_worker is None
+            and options.max_memory_per_worker is None
+            and options.worker_cost is None
+        ):
+            self.scheduler.take_batch = take_batch  # type: ignore[assignment]  # a batch passes for a task
+
     def _on_idle(self) -> None:
         if self.state == CLOSING:
             self._stop_workers()
@@ -494,7 +583,7 @@ class Engine:
     def _finish_close(self) -> None:
         """End the close if nothing is left to wait for."""
         stopping = self._stopping is not None and not self._stopping.done()
-        if self.state == CLOSING and not stopping and not self.fleet.present():
+        if self.state == CLOSING and not stopping and self.fleet.all_gone:
             self.state = CLOSED
             self.ledger.dispatched.clear()  # of cancelled tasks, whose workers have ended
             self.dispatcher.close()

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures._base import PENDING
 from concurrent.futures.process import BrokenProcessPool
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from workpool.errors import EntrypointError, SerializationError, WorkerStartError
+from workpool.errors import EntrypointError, PoolClosed, SerializationError, WorkerStartError
 from workpool.sync import Task, WorkerPool
 
 if TYPE_CHECKING:
@@ -35,6 +36,10 @@ class Future(Task[T]):
 
     _pool: ExecutorPool
 
+    def cancel(self) -> bool:
+        """Cancel the call if no worker has begun it; return False if one has, or it has ended."""
+        return self._pool.cancel_unbegun(self) if self._state == PENDING else super().cancel()
+
     def _cancel_soon(self) -> bool:
         if self._pool.spares_running and self.running():
             return False
@@ -46,7 +51,7 @@ class Future(Task[T]):
 
     def _set_exception(self, error: BaseException) -> None:
         self.argument = None
-        if _is_of_start(error):
+        if is_of_start(error):
             error = self._pool.start_failed(error)
         super()._set_exception(error)
 
@@ -68,6 +73,17 @@ class ExecutorPool(WorkerPool[Work, Any]):
         service.thread.post(future)
         return future
 
+    def cancel_unbegun(self, future: Future[Any]) -> bool:
+        """Cancel a future if no worker has begun its call; return whether it is cancelled."""
+        service = self._service
+        assert service is not None
+        if service.thread.is_current:  # perhaps in the middle of something: in a finalizer
+            return future._cancel_soon()
+        try:
+            return service.thread.ask(partial(self._pool._cancel_unbegun, future))
+        except PoolClosed:
+            return future._cancel_soon()
+
     def start_failed(self, error: BaseException) -> ExecutorStartError:
         """Return the error of calls whose workers could not be started. In the pool's own thread."""
         failure = ExecutorStartError(
@@ -87,7 +103,8 @@ class ExecutorPool(WorkerPool[Work, Any]):
             service.thread.post(partial(how, service))
 
 
-def _is_of_start(error: BaseException) -> bool:
+def is_of_start(error: BaseException) -> bool:
+    """Whether it says that workers could not be started."""
     if isinstance(error, SerializationError):
         return error.subject == "entrypoint"
     return isinstance(error, WorkerStartError | EntrypointError)

@@ -20,6 +20,7 @@ from workpool._patient_timer import PatientTimer
 from workpool._requests import Requests
 from workpool._restarts import Restarts
 from workpool._serialization import dumps
+from workpool._system.forked_process import ForkedProcess
 from workpool._system.mail import INLINE_BYTES
 from workpool._system.memory import write_parcel
 from workpool._system.process import ExitStatus, Process
@@ -66,6 +67,7 @@ class Owner(Protocol):
     def cannot_start(self, slot: int, error: BaseException) -> None: ...
     def read_reports(self, worker: WorkerProcess, *, to_end: bool = False) -> None: ...
     def worker_leaving(self, worker: WorkerProcess) -> None: ...
+    def templates_ended(self) -> None: ...
 
 
 class Fleet:
@@ -87,9 +89,13 @@ class Fleet:
         self.asked_restarts = Restarts(loop, len(workers))
         self.requests = Requests(loop, unpickle)
         self.dispatcher: Dispatcher
+        self.new_handle: Callable[[WorkerProcess, Fleet], WorkerHandle] = WorkerHandle
         self._loop = loop
         self._thread = get_ident()
         self._launcher = Launcher(loop, options, target)
+        self._templates = self._launcher.templates
+        self._templates.on_end = owner.templates_ended
+        self._stopping = False
         self._owner = owner
         self._failed_starts = [0] * len(workers)
 
@@ -107,7 +113,7 @@ class Fleet:
         except Exception as error:  # noqa: BLE001 - OSError, or what pickling the entrypoint raises
             self._cannot_start(slot, self._start_error(error))
             return False
-        worker.handle = WorkerHandle(worker, self)
+        worker.handle = self.new_handle(worker, self)
         worker.on_mail_sent = partial(self.dispatcher.count_mail, slot)
         try:
             self._loop.add_reader(worker.report, self._owner.read_reports, worker)
@@ -207,6 +213,9 @@ class Fleet:
             grace = START_GRACE if hurried and not worker.got_ready else EXIT_GRACE
             self.retire(worker)
             self._kill_after(worker, grace)
+        self._stopping = True
+        self._templates.stop()
+        self._end_templates_after_workers()
 
     def kill_all(self) -> None:
         """End and reap every worker, without an event loop."""
@@ -218,6 +227,7 @@ class Fleet:
             status = worker.process.reap(wait=True) or ExitStatus(None, None)
             self._gone(worker)
             self._owner.worker_exited(worker, status)
+        self._templates.kill_and_reap()
 
     def abandon(self) -> None:
         """Let go of every worker as if this process had ended.
@@ -231,7 +241,8 @@ class Fleet:
             worker.close()
             self.workers[worker.slot] = None
             worker.state = EXITED
-        processes = [worker.process for worker in present]
+        processes: list[Process | ForkedProcess] = [worker.process for worker in present]
+        processes += self._templates.abandon()
         if processes and not sys.is_finalizing():
             with suppress(RuntimeError):  # the interpreter ends: so will they
                 threading.Thread(target=_reap, args=(processes,), daemon=True).start()
@@ -243,6 +254,7 @@ class Fleet:
             worker.process.close()
             self.workers[worker.slot] = None
             worker.state = EXITED
+        self._templates.let_go_in_child()
 
     def count_read(self, worker: WorkerProcess, size: int) -> None:
         """Tell a worker how far its reports have been read."""
@@ -253,6 +265,11 @@ class Fleet:
     def present(self) -> list[WorkerProcess]:
         """Return the workers that have a process."""
         return [worker for worker in self.workers if worker is not None]
+
+    @property
+    def all_gone(self) -> bool:
+        """Whether there is neither a worker nor what workers are made by."""
+        return not self.present() and not self._templates
 
     # What handles ask for
 
@@ -316,6 +333,8 @@ class Fleet:
         worker.status = worker.status or worker.process.reap()
         if worker.status is None:
             return
+        if isinstance(worker.process, ForkedProcess) and worker.process.failure is not None:
+            worker.start_error = worker.start_error or self._start_error(worker.process.failure)
         # Whatever fails until it is watched no more, for lack of memory, brings this back.
         self._owner.read_reports(worker, to_end=True)  # what was reported counts
         for reader in worker.output_readers:
@@ -342,6 +361,11 @@ class Fleet:
         worker.stop_watching()  # again: its last reports may have made the pool write to it
         worker.close()
         worker.process.close()
+        self._end_templates_after_workers()
+
+    def _end_templates_after_workers(self) -> None:
+        if self._stopping and not self.present():
+            self._templates.kill()
 
     def _start_failed(self, worker: WorkerProcess, status: ExitStatus) -> None:
         slot = worker.slot
@@ -370,6 +394,8 @@ class Fleet:
                 "entrypoint's import or its on_worker_start hangs.",
                 output="\n".join(worker.last_lines),
             )
+            if not worker.process.pid:
+                self._templates.kill()  # it is what hangs
             self.kill(worker)
 
     def _start_error(self, error: Exception) -> BaseException:
@@ -385,7 +411,7 @@ class Fleet:
         return wrapped
 
 
-def _reap(processes: list[Process]) -> None:
+def _reap(processes: list[Process | ForkedProcess]) -> None:
     deadline = time.monotonic() + EXIT_GRACE
     for process in processes:
         while process.reap() is None:

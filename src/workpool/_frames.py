@@ -21,25 +21,55 @@ TOKEN = Struct("<QII")
 TOKENS_PER_WRITE = 4096 // TOKEN.size
 """As many tokens as one write to a pipe takes all or nothing (Linux's PIPE_BUF)."""
 
+_TOKENS: dict[int, Struct] = {}
+"""By how many numbers they pack, made when needed: all of them would cost every worker 2 ms of its start, and 3 MB."""
+
+
+def pack_tokens(numbers: list[int]) -> bytes:
+    """Pack up to `TOKENS_PER_WRITE` tokens: attempt, offset and length of each, in a row."""
+    layout = _TOKENS.get(len(numbers))
+    if layout is None:
+        layout = _TOKENS[len(numbers)] = Struct("<" + "QII" * (len(numbers) // 3))
+    return layout.pack(*numbers)
+
+
 # An attempt number names one dispatch of one task: the task's id, then how often it has been
 # dispatched. It is unique in a pool's life, so a late report can never be taken for another's.
-_DISPATCH_BITS = 12
-_DISPATCH_MASK = (1 << _DISPATCH_BITS) - 1
+DISPATCH_BITS = 12
+DISPATCH_MASK = (1 << DISPATCH_BITS) - 1
 
 
 def attempt_number(task_id: int, dispatches: int) -> int:
     """Return the number of the given dispatch of a task."""
-    return task_id << _DISPATCH_BITS | dispatches & _DISPATCH_MASK
+    return task_id << DISPATCH_BITS | dispatches & DISPATCH_MASK
+
+
+# A member of a batch has the batch's attempt number with its own place in the topmost bits.
+_ITEM_BITS = 54
+ITEM_STEP = 1 << _ITEM_BITS
+_ATTEMPT_MASK = ITEM_STEP - 1
+
+
+def item_attempt(attempt: int, index: int) -> int:
+    """Return the attempt number of a member of a batch."""
+    return attempt + (index + 1) * ITEM_STEP
+
+
+def batch_attempt(attempt: int) -> tuple[int, int]:
+    """Return the attempt number without the place in a batch, and that place: -1 if there is none."""
+    return attempt & _ATTEMPT_MASK, (attempt >> _ITEM_BITS) - 1
 
 
 def task_of_attempt(attempt: int) -> int:
     """Return the id of the task an attempt belongs to."""
-    return attempt >> _DISPATCH_BITS
+    return attempt >> DISPATCH_BITS
 
 
 # What the first byte of a task's record in the arena says (bits).
 CANCELLED = 1
 CONTEXT = 2  # the payload is (key, meta, argument), not the bare argument
+BATCH = 8  # the payload is the arguments of many tasks, after a byte of flags for each
+LAID_OUT = 16  # the payload is a pickle and its buffers, as in a parcel, but in the arena itself
 PARCEL = 4  # the payload came as a descriptor, through the locker that the record names
 
 PARCEL_RECORD_BYTES = 5
@@ -56,16 +86,24 @@ LOG = 7
 READY = 8
 START_FAILED = 9
 EXITING = 10
-_KINDS = range(RESULT, EXITING + 1)
+PART = 11  # the outcomes of some members of a batch
+LAST_PART = 12  # of the last ones, and how many have been begun
 
 IN_PARCEL = 0x80
 """Added to the kind: the body is the number of a parcel, whose descriptor came on the worker's mail socket."""
+
+ON_BELT = 0x40
+"""Added to the kind: the body says where on the worker's belt the real one lies."""
+
+_KINDS = frozenset(
+    kind | way for kind in range(RESULT, LAST_PART + 1) for way in (0, IN_PARCEL, ON_BELT)
+)
 
 REPORT = Struct("<IBQd")
 """Length of the body, kind, attempt (0 where it does not apply), cost in seconds."""
 
 MOST_REPORT_BODY = 4096 - REPORT.size
-"""Bytes. Larger bodies go as parcels, so that a report is one write of at most PIPE_BUF bytes, which the
+"""Bytes. Larger bodies go by the belt or as parcels, so that a report is one write of at most PIPE_BUF bytes, which the
 kernel does whole or not at all: threads need no lock, and no signal can tear the stream."""
 
 # Tags of mail.
@@ -74,6 +112,8 @@ MAIL_TASK = b"t"
 MAIL_CANCEL = b"c"
 MAIL_STOP = b"s"
 MAIL_LOOK_ROUND = b"l"
+MAIL_FORGET = b"f"  # a shared object, by its tag
+MAIL_GIVE_BACK = b"g"  # the memory of the belt
 
 
 Report = tuple[int, int, float, bytes]
@@ -81,28 +121,23 @@ Report = tuple[int, int, float, bytes]
 of thousands a second."""
 
 
-def split_reports(data: bytes) -> tuple[list[Report], bytes]:
-    """Cut a stretch of a report stream into its whole reports and the rest.
+def next_report(data: bytes, position: int) -> tuple[Report | None, int]:
+    """Return the report at a position in a stretch of a report stream, and where it ends.
 
-    The rest is an incomplete report, or begins with something that is none. Raises `InternalError`
-    when it is that with which `data` begins: what was reported before it comes out first, so what
-    is decoded does not depend on where a stream was cut.
+    None, and the same position, if there is only the beginning of one. Raises `InternalError` for
+    something that is no report: when it is its turn, so what is decoded does not depend on where a stream
+    was cut.
     """
-    reports: list[Report] = []
-    append, unpack, header = reports.append, REPORT.unpack_from, REPORT.size
-    position, size = 0, len(data)
-    while position + header <= size:
-        length, kind, attempt, cost = unpack(data, position)
-        if length > MOST_REPORT_BODY or kind & ~IN_PARCEL not in _KINDS:
-            if reports:
-                break
-            raise InternalError(
-                f"something that is no report came from a worker: kind {kind}, {length} bytes. Probably "
-                "a task wrote to a descriptor that it had not opened"
-            )
-        end = position + header + length
-        if end > size:
-            break
-        append((kind, attempt, cost, data[position + header : end]))
-        position = end
-    return reports, data[position:]
+    start = position + REPORT.size
+    if start > len(data):
+        return None, position
+    length, kind, attempt, cost = REPORT.unpack_from(data, position)
+    if length > MOST_REPORT_BODY or kind not in _KINDS:
+        raise InternalError(
+            f"something that is no report came from a worker: kind {kind}, {length} bytes. Probably "
+            "a task wrote to a descriptor that it had not opened"
+        )
+    end = start + length
+    if end > len(data):
+        return None, position
+    return (kind, attempt, cost, data[start:end]), end

@@ -17,6 +17,7 @@ from types import FunctionType
 from typing import Any
 from weakref import WeakKeyDictionary
 
+from workpool._batch import SAFE_TYPES
 from workpool._worker.calls import complete_function, function_of_main, names_of_main
 
 _numbers = count(1)
@@ -36,6 +37,9 @@ class FunctionOfMain:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return function_of_main, (self._number, self._data)
+
+
+SAFE_TYPES.add(FunctionOfMain)
 
 
 def portable(function: Any) -> Any:

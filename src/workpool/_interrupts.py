@@ -25,7 +25,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from workpool._frames import MAIL_LOOK_ROUND, task_of_attempt
+from workpool._frames import MAIL_LOOK_ROUND, batch_attempt, item_attempt, task_of_attempt
 from workpool._patient_timer import PatientTimer
 from workpool._system.status_page import CONDEMNED, INTERRUPT, MAIL, MAIL_READ
 
@@ -90,9 +90,18 @@ class Interrupts:
         if len(self._marked) == 1:
             self._loop.call_soon(self._let_settle)
 
+    def is_interrupted(self, attempt: int | None) -> bool:
+        """Whether an attempt is being ended."""
+        return attempt in self._interrupted
+
     def ended(self, attempt: int) -> None:
         """Note that an attempt has ended."""
         self._interrupted.discard(attempt)
+
+    def all_ended(self, attempt: int, count: int) -> None:
+        """Note that a batch of so many members has ended."""
+        if self._interrupted:
+            self._interrupted -= {item_attempt(attempt, index) for index in range(count)}
 
     def find(self, attempt: int) -> tuple[WorkerProcess, int] | None:
         """Return the worker that has begun an attempt, and when (perf_counter_ns), or None."""
@@ -105,6 +114,30 @@ class Interrupts:
         """Return how many attempts have been begun and not reported."""
         return sum(1 for _ in self._begun())
 
+    def begun(self) -> Callable[[Task[Any]], bool]:
+        """Return what tells of a task whether it had been begun by now.
+
+        Of a task that has ended, but not in what was read of the reports, that is not certain: read
+        them after this, and see whether it is done. What a worker has ended whose reports cannot be
+        read, nobody knows: while there is such a one, everything may have begun.
+        """
+        workers, page = self._fleet.present(), self._dispatcher.page
+        if any(worker.unreadable for worker in workers):
+            return lambda task: True
+        # Of a batch also the member that a worker will not begin, because its rest was taken from it.
+        lanes = [
+            batch_attempt(attempt)
+            for worker in workers
+            for attempt, begun in page.held(worker.slot)
+            if begun
+        ]
+
+        def had_begun(task: Task[Any]) -> bool:
+            number, index = batch_attempt(self._ledger.attempt_of(task) or 0)
+            return any(number == lane and index <= member for lane, member in lanes)
+
+        return had_begun
+
     def watch(self, timeout: float) -> None:
         """See to it that a task with this timeout, dispatched now, is ended when its time is up."""
         self._look_again(timeout)
@@ -113,7 +146,7 @@ class Interrupts:
         page = self._dispatcher.page
         for worker in self._fleet.present():
             for attempt, begun in page.held(worker.slot):
-                if begun and attempt in self._ledger.dispatched:
+                if begun and self._ledger.running(attempt) is not None:
                     yield worker, attempt, begun
 
     def _let_settle(self) -> None:
@@ -149,7 +182,7 @@ class Interrupts:
 
     def _execute(self, worker: WorkerProcess, attempt: int) -> None:
         if self._still_running(worker, attempt):
-            self._fleet.kill(worker, _not_ended(attempt))
+            self._fleet.kill(worker, self._not_ended(attempt))
         elif worker in self._fleet.workers:
             page = self._dispatcher.page
             word = page.field(worker.slot, CONDEMNED)
@@ -164,7 +197,7 @@ class Interrupts:
         read = page.words[page.field(worker.slot, MAIL_READ)]
         is_left_alone = read >= ending.stop and not self._has_others(worker)
         if is_left_alone or (now >= ending.due and read < ending.probe):
-            self._fleet.kill(worker, _not_ended(ending.attempt))
+            self._fleet.kill(worker, self._not_ended(ending.attempt))
             return
         if now >= ending.due:  # its event loop has turned; does it still?
             self._dispatcher.post(worker.slot, MAIL_LOOK_ROUND)
@@ -204,9 +237,9 @@ class Interrupts:
         self._timer, self._timer_due = None, float("inf")
         now = time.perf_counter_ns()
         for _, attempt, begun in list(self._begun()):
-            task = self._ledger.dispatched[attempt]
-            timeout = task._settings.timeout
-            if timeout is None or attempt in self._interrupted:
+            task = self._ledger.running(attempt)
+            timeout = None if task is None else task._settings.timeout
+            if task is None or timeout is None or attempt in self._interrupted:
                 continue
             left = timeout - (now - begun) / 1e9
             if left <= 0:
@@ -222,9 +255,7 @@ class Interrupts:
         if waiting:
             self._look_again(min(waiting))
 
-
-def _not_ended(attempt: int) -> str:
-    return (
-        f"task {task_of_attempt(attempt)} had been interrupted and did not end within "
-        f"{CANCEL_GRACE:g} seconds"
-    )
+    def _not_ended(self, attempt: int) -> str:
+        task = self._ledger.running(attempt)
+        number = task_of_attempt(attempt) if task is None else task.id
+        return f"task {number} had been interrupted and did not end within {CANCEL_GRACE:g} seconds"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from workpool._output import OutputReader, line_handler
 from workpool._serialization import dumps
+from workpool._templates import Templates
 from workpool._worker_config import WorkerConfig
 from workpool._worker_process import WorkerProcess
 
@@ -31,6 +32,7 @@ class Launcher:
         self._options = options
         self._target = target
         self._target_bytes: bytes | None = None
+        self.templates = Templates(loop, options.name)
 
     def launch(
         self, slot: int, dispatcher: Dispatcher, settings: StartSettings, *, suspect: bool = False
@@ -42,11 +44,16 @@ class Launcher:
         entrypoint cannot be sent.
         """
         output = self._options.worker_output
+        environment = {**os.environ, **self._options.env, **settings.env}
+        config = self._config(slot, dispatcher, settings)
+        # A worker with variables of its own is no likeness of any other.
+        from_template = self._options.start_method == "template" and not settings.env
         worker = WorkerProcess(
-            self._config(slot, dispatcher, settings),
+            config,
             self._loop,
-            {**os.environ, **self._options.env, **settings.env},
+            environment,
             capture_output=suspect or output != "inherit",
+            template=self.templates.template_for(config, environment) if from_template else None,
         )
         worker.settings_version = settings.version
         for stream, descriptor in worker.output.items():

@@ -27,6 +27,9 @@ AFFINITIES = (LIGHT, STRONG, FORCE)
 
 MOST_NAME_CHARACTERS = 200
 
+StartMethod = Literal["spawn", "template"]
+START_METHODS = ("spawn", "template")
+
 OutputHandler = Callable[[Any, str, str], object]
 WorkerOutput = Literal["inherit", "forward"] | OutputHandler
 
@@ -43,6 +46,8 @@ class TaskSettings:
     """Of a pinned task: may be moved when loads get badly uneven (affinity strong)."""
     slot: int = -1
     """That of the worker it was added for, -1 if for none."""
+    plain: bool = False
+    """Of a task that has neither this nor a key nor a meta of its own: it may travel in a batch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +68,7 @@ class PoolOptions:
     env: Mapping[str, str]
     worker_output: WorkerOutput
     name: str
+    start_method: StartMethod
 
 
 def usable_cpus() -> int:
@@ -88,6 +94,7 @@ def check_options(
     env: Mapping[str, str] | None,
     worker_output: WorkerOutput,
     name: str | None,
+    start_method: StartMethod = "spawn",
 ) -> PoolOptions:
     """Check every option; `ValueError` or `TypeError` with one clear sentence for a wrong one."""
     most = usable_cpus() if max_workers is None else max_workers
@@ -114,6 +121,10 @@ def check_options(
     if idle_timeout is not None:
         check_seconds("idle_timeout", idle_timeout)
     _check_output(worker_output)
+    if start_method not in START_METHODS:
+        raise ValueError(
+            f"start_method must be one of {', '.join(START_METHODS)}, not {brief(start_method)}"
+        )
     return PoolOptions(
         most,
         min_workers,
@@ -129,6 +140,7 @@ def check_options(
         checked_env(env),
         worker_output,
         _checked_name(name),
+        start_method,
     )
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import pickle
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from workpool import _frames as frames
+from workpool._frames import attempt_number
 from workpool._serialization import FOREIGN_ERRORS, brief, unpack_error, unreadable
-from workpool._worker_crashed import crash_error
+from workpool._worker_crashed import WorkerCrashed, crash_error
 from workpool.errors import TaskTimeout
 
 if TYPE_CHECKING:
@@ -23,7 +25,10 @@ if TYPE_CHECKING:
     from workpool._scheduler import Scheduler
     from workpool._system.process import ExitStatus
     from workpool._task import Task
+    from workpool._withdrawals import Withdrawals
     from workpool._worker_process import WorkerProcess
+
+_PLAIN_RESULTS = (frames.RESULT, frames.NOTHING)
 
 CompletionListener = Callable[["Task[Any]", Any, "BaseException | None"], None]
 
@@ -50,6 +55,7 @@ class Outcomes:
         self.on_complete: CompletionListener | None = None
         self.dispatcher: Dispatcher
         self.interrupts: Interrupts
+        self.withdrawals: Withdrawals
         self.pauses: Pauses
         self._ledger = ledger
         self._scheduler = scheduler
@@ -60,17 +66,28 @@ class Outcomes:
 
     # Reports
 
-    def results(self, worker: WorkerProcess, reports: list[frames.Report]) -> None:
-        """End the tasks of result reports. The fast path: a few calls per task."""
-        on_complete, unpickle, result = self.on_complete, pickle.loads, frames.RESULT
-        take, handle = self._ledger.dispatched.pop, worker.handle
+    def results(self, worker: WorkerProcess, data: bytes, position: int) -> int:  # noqa: C901
+        """End the tasks of the plain results that stand in a report stream from a position on.
+
+        Returns where something else begins, or what is not whole.
+        """
+        # A few calls per task: when they are tiny and come one by one, this is what they cost.
+        on_complete, unpickle, unpack = self.on_complete, pickle.loads, frames.REPORT.unpack_from
+        take, handle, timed_out = self._ledger.dispatched.pop, worker.handle, self._timed_out
+        header, size = frames.REPORT.size, len(data)
         offsets: list[int] = []
         over: list[Task[Any]] = []
         ended, seconds, without_key = 0, 0.0, 0
-        for kind, attempt, cost, body in reports:
+        while position + header <= size:
+            length, kind, attempt, cost = unpack(data, position)
+            start = position + header
+            if kind not in _PLAIN_RESULTS or start + length > size:
+                break
+            position = start + length
             task = take(attempt, None)
             if task is None:
-                continue  # stale: the task has ended otherwise
+                self._member(worker, (kind, attempt, cost, data[start:position]))
+                continue  # or stale: it has ended otherwise
             offsets.append(task.offset)
             over.append(task)
             task.cost = cost
@@ -80,29 +97,110 @@ class Outcomes:
                 without_key += 1
             else:
                 self._costs.observe_key(task.key, cost)
-            if task.done():
+            if timed_out or task.done():
                 self._no_longer_interrupted(attempt)
-                continue
+                if task.done():
+                    continue
             task.attempts += 1
             try:
-                value = unpickle(body) if kind == result else None
+                value = unpickle(data[start:position]) if length else None
             except FOREIGN_ERRORS:
-                self._revive(task, body)
+                self._revive(task, data[start:position])
                 continue
             if on_complete is not None:
                 on_complete(task, value, None)  # listeners come before who awaits the task
             task._set_result(value)
             ended += 1
-        if self._timed_out:
-            for _, attempt, _, _ in reports:
-                self._no_longer_interrupted(attempt)
-        self.dispatcher.arena.free_all(offsets)
-        self._scheduler.all_finished(over)
-        if without_key:
-            self._costs.observe(seconds / without_key, without_key)
-        worker.tasks_completed += len(over)
+        if over:
+            self.dispatcher.arena.free_all(offsets)
+            self._scheduler.all_finished(over)
+            worker.tasks_completed += len(over)
+            if without_key:
+                self._costs.observe(seconds / without_key, without_key)
+            self.completed += ended
+            self._ended(ended)
+        return position
+
+    def part(self, worker: WorkerProcess, report: frames.Report) -> None:
+        """End members of a batch; after the last part also the batch."""
+        kind, attempt, _, body = report
+        batch: Any = self._ledger.dispatched.get(attempt)
+        if batch is None:
+            return  # stale, as any report may be
+        first, values, costs, begun = pickle.loads(body)
+        self.members(worker, batch, attempt, first, zip(values, costs, strict=True))
+        if costs:
+            self._costs.observe(sum(costs) / len(costs), len(costs))
+        if kind == frames.LAST_PART:
+            left = self._batch_over(batch, attempt, max(0, begun))
+            if begun < 0:  # it could not be read, for the sake of one perhaps
+                for task in left:
+                    task._settings = replace(task._settings, plain=False)
+            self._scheduler.put_back(left)
+
+    def members(
+        self,
+        worker: WorkerProcess,
+        batch: Any,
+        attempt: int,
+        first: int,
+        outcomes: Iterable[tuple[Any, float]],
+    ) -> None:
+        """End members of a batch, from the `first` on, with what they have returned and cost.
+
+        A tuple stands for no result: an empty one if the outcome is, or was, reported by itself,
+        another if the member was skipped.
+        """
+        on_complete, handle = self.on_complete, worker.handle
+        ended = 0
+        for task, (value, cost) in zip(batch.members[first : batch.end], outcomes, strict=False):
+            if task.done() or value.__class__ is tuple:
+                index = batch.members.index(task)
+                skipped = value.__class__ is tuple and bool(value)
+                self._not_ended_here(task, batch, frames.item_attempt(attempt, index), skipped)
+                continue
+            task.cost = cost
+            task.worker = handle
+            task.attempts += 1
+            if on_complete is not None:
+                on_complete(task, value, None)
+            task._set_result(value)
+            ended += 1
+        worker.tasks_completed += ended
         self.completed += ended
         self._ended(ended)
+
+    def _not_ended_here(self, task: Task[Any], batch: Any, attempt: int, skipped: bool) -> None:
+        """Deal with a member that has ended otherwise, or was skipped."""
+        if skipped and not task.done() and task.batch is batch:
+            task.batch = None
+            if not self.withdrawals.skipped(task, attempt):
+                self._scheduler.add(task)
+        self._no_longer_interrupted(attempt)
+
+    def _batch_over(self, batch: Any, attempt: int, begun: int) -> list[Task[Any]]:
+        """Strike out a batch that was reported; return what has not ended of those not begun."""
+        left: list[Task[Any]] = batch.take_from(begun)
+        self._ledger.withdraw(attempt)
+        self.dispatcher.release(batch)
+        self._forget_members(batch, attempt)
+        return left
+
+    def _forget_members(self, batch: Any, attempt: int) -> None:
+        self.interrupts.all_ended(attempt, len(batch.members))
+        self.withdrawals.all_ended(attempt, len(batch.members))
+        batch.members = []  # tasks that are kept must not keep each other
+
+    def _member(self, worker: WorkerProcess, report: frames.Report) -> None:
+        """End a member of a batch whose result was reported by itself."""
+        kind, _, _, body = report
+        task = self._taken_back(worker, report)
+        if task is None or task.done():
+            return
+        if kind == frames.NOTHING:
+            self.succeed(task, None)
+        else:
+            self._revive(task, body)
 
     def parcel(self, worker: WorkerProcess, report: frames.Report, data: Any, buffers: Any) -> None:
         """End the task of a result whose body is a parcel."""
@@ -120,6 +218,10 @@ class Outcomes:
         """End the task of an error report, or let it run again if it may."""
         _, attempt, _, body = report
         timed_out = attempt in self._timed_out
+        entry: Any = self._ledger.dispatched.get(attempt)
+        if entry is not None and entry.members:
+            self._batch_failed(entry, attempt, body)
+            return
         task = self._taken_back(worker, report)
         if task is None or task.done():
             return
@@ -130,20 +232,32 @@ class Outcomes:
                 error = unpack_error(body, side="pool", unpickle=self._revival.loads)
             except FOREIGN_ERRORS as failure:
                 error = unreadable("exception", "pool", failure)
+            if isinstance(error, WorkerCrashed) and error.task_id is None:
+                error.task_id, error.attempts = task.id, task.attempts  # a spawned worker's program
             self.fail_or_retry(task, error)
+
+    def _batch_failed(self, batch: Any, attempt: int, body: bytes) -> None:
+        """End the members of a batch that its worker could not report: nobody knows which have begun."""
+        for task in self._batch_over(batch, attempt, 0):
+            task.attempts += 1
+            self.fail_or_retry(task, unpack_error(body, side="pool"))
 
     def skipped(self, worker: WorkerProcess, report: frames.Report) -> None:
         """Strike out a task that was cancelled, or whose time was up, before its first step."""
         attempt = report[1]
         task = self._ledger.finish(attempt)
-        self._no_longer_interrupted(attempt)
+        timed_out = attempt in self._timed_out
         if task is None:
             return
         self.dispatcher.reclaim(task)
         if not task.done():
-            self.fail_or_retry(task, timeout_error(task))
+            if not timed_out and self.withdrawals.skipped(task, attempt):
+                task.attempts -= 1  # it has not begun
+            else:
+                self.fail_or_retry(task, timeout_error(task))
+        self._no_longer_interrupted(attempt)
 
-    def pre_task_cost(self, report: frames.Report) -> None:
+    def pre_task_cost(self, _worker: WorkerProcess, report: frames.Report) -> None:
         """Note the time a task's pre_task hook took."""
         _, attempt, cost, _ = report
         task = self._ledger.dispatched.get(attempt)
@@ -163,9 +277,12 @@ class Outcomes:
         timed_out = self._timed_out.intersection(attempt for attempt, _ in held)
         self._timed_out -= timed_out
         overdue = {frames.task_of_attempt(attempt) for attempt in timed_out}
-        lost, not_begun = self._ledger.worker_died(worker.slot, held)
-        for task in lost:
+        over, lost, not_begun = self._ledger.worker_died(worker.slot, held)
+        for task in over:
             self.dispatcher.reclaim(task)
+            if task.members:
+                self._forget_members(task, attempt_number(task.id, task.dispatches))
+        for task in lost:
             task.worker = worker.handle
             if task.done():
                 continue
@@ -183,8 +300,6 @@ class Outcomes:
                 oom_kills=oom_kills,
             )
             self.fail_or_retry(task, error)
-        for task in not_begun:
-            self.dispatcher.reclaim(task)
         self._scheduler.put_back(task for task in not_begun if not task.done())
         return bool(lost)
 
@@ -253,6 +368,7 @@ class Outcomes:
     def _no_longer_interrupted(self, attempt: int) -> None:
         self._timed_out.discard(attempt)
         self.interrupts.ended(attempt)
+        self.withdrawals.ended(attempt)
 
     def _taken_back(self, worker: WorkerProcess, report: frames.Report) -> Task[Any] | None:
         """Strike out a reported attempt; return its task unless the report is stale."""
@@ -261,7 +377,10 @@ class Outcomes:
         self._no_longer_interrupted(attempt)
         if task is None:
             return None
-        self.dispatcher.release(task)
+        if attempt < frames.ITEM_STEP:
+            self.dispatcher.release(task)
+        else:
+            task.batch = None  # it may run again, by itself
         worker.tasks_completed += 1
         task.cost = cost
         task.worker = worker.handle

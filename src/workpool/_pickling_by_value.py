@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import functools
 import io
+from collections import ChainMap
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import cloudpickle
+
+from workpool._long_pickle import REDUCERS
 
 _CacheWrapper = type(functools.lru_cache(lambda: None))
 
@@ -15,6 +18,10 @@ _CacheWrapper = type(functools.lru_cache(lambda: None))
 # cloudpickle has no types.
 class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
     """Knows what cloudpickle (3.1) takes to be importable although it is not."""
+
+    dispatch_table: ClassVar[ChainMap[type, Any]] = ChainMap(
+        REDUCERS, cloudpickle.Pickler.dispatch_table
+    )
 
     def reducer_override(self, obj: Any) -> Any:
         if isinstance(obj, _CacheWrapper) and obj.__module__ == "__main__":

@@ -6,12 +6,14 @@ import asyncio
 import os
 import warnings
 import weakref
+from _thread import get_ident
 from collections.abc import (
     Callable,
     Coroutine,
     Hashable,
     Mapping,
 )
+from dataclasses import replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self, TypedDict, TypeVar, Unpack, overload
 
@@ -24,6 +26,7 @@ from workpool._options import (
     LIGHT,
     STRONG,
     Affinity,
+    StartMethod,
     TaskSettings,
     WorkerOutput,
     check_affinity,
@@ -69,6 +72,7 @@ class PoolKeywords(TypedDict, total=False):
     env: Mapping[str, str] | None
     worker_output: WorkerOutput
     name: str | None
+    start_method: StartMethod
 
 
 class WorkerPool(SourceMethods[ArgT, ResultT]):
@@ -104,6 +108,9 @@ class WorkerPool(SourceMethods[ArgT, ResultT]):
             error are this process's), ``"forward"`` (line by line through `sys.stdout` and
             `sys.stderr`, prefixed), or a function ``(worker, stream, line)``.
         name: what the pool is called in messages and in the process list.
+        start_method: ``"spawn"``: each worker is an interpreter that imports everything itself;
+            ``"template"``: one interpreter imports the entrypoint's module once, and workers are
+            forked from it. See "How workers start" in ``docs/entrypoints.md``.
 
     Raises `EntrypointError`, `ValueError` or `TypeError` for arguments that cannot be right. An
     entrypoint that turns out wrong in the workers fails the tasks.
@@ -158,6 +165,7 @@ class WorkerPool(SourceMethods[ArgT, ResultT]):
         env: Mapping[str, str] | None = None,
         worker_output: WorkerOutput = "inherit",
         name: str | None = None,
+        start_method: StartMethod = "spawn",
     ) -> None:
         self._engine: Engine | None = None
         self._closed_unused = False
@@ -180,12 +188,15 @@ class WorkerPool(SourceMethods[ArgT, ResultT]):
             env=env,
             worker_output=worker_output,
             name=name,
+            start_method=start_method,
         )
         self._target: Target = find_target(entrypoint)
-        self._settings = TaskSettings(timeout, self._options.retries)
+        self._settings = TaskSettings(timeout, self._options.retries, plain=timeout is None)
+        self._settings_in_context = replace(self._settings, plain=False)
         self._messages = Listeners()
         self._events = Listeners()
         self._main_thread: MainThread | None = None
+        self._new_handle: Callable[..., WorkerHandle] = WorkerHandle
 
     @property
     def name(self) -> str:
@@ -226,11 +237,17 @@ class WorkerPool(SourceMethods[ArgT, ResultT]):
         the pool's event loop.
         """
         engine = self._engine
-        if engine is None or engine.state is not OPEN or _current_loop() is not engine.loop:
+        if (
+            engine is None
+            or engine.state is not OPEN
+            or engine.thread != get_ident()
+            or not engine.loop.is_running()
+        ):
             engine = self._open_engine()  # the same question again: here it is asked for every task
-        if key is not None:
-            hash(key)  # a TypeError now, not in the middle of something
         settings = self._settings
+        if key is not None or meta is not None:
+            hash(key)  # a TypeError now, not in the middle of something
+            settings = self._settings_in_context
         if timeout is not None or retries is not None or affinity != LIGHT or worker is not None:
             settings = self._checked_settings(timeout, retries, affinity, worker)
         task: Task[ResultT] = Task(loop=engine.loop)
@@ -403,6 +420,10 @@ class WorkerPool(SourceMethods[ArgT, ResultT]):
 
     # For Task
 
+    def _withdraw(self, task: Task[Any]) -> asyncio.Future[bool]:
+        assert self._engine is not None
+        return self._engine.withdrawals.withdraw(task)
+
     def _task_cancelled(self, task: Task[Any]) -> None:
         if self._engine is not None and self._engine.state != CLOSED:
             self._engine.task_cancelled(task)
@@ -438,10 +459,16 @@ class WorkerPool(SourceMethods[ArgT, ResultT]):
         assert self._engine is not None
         self._engine.task_cancelled(task)
 
-    def _cancel_pending(self) -> None:
-        """Cancel what can be cancelled."""
+    def _cancel_pending(self, *, spares_begun: bool = False) -> None:
+        """Cancel what can be cancelled, or only what has not begun."""
         if self._engine is not None and self._engine.state != CLOSED:
-            self._engine.cancel_pending()
+            self._engine.cancel_pending(spares_begun=spares_begun)
+
+    def _cancel_unbegun(self, task: Any) -> bool:
+        """Cancel such a task if no worker has begun it; return whether it is cancelled."""
+        if self._engine is None or self._engine.state == CLOSED:
+            return bool(task.cancel())
+        return self._engine.cancel_unbegun(task)
 
     def _abandon(self) -> list[Any]:
         """Let everything go as if this process had ended; return the tasks that were pending."""
@@ -478,6 +505,7 @@ class WorkerPool(SourceMethods[ArgT, ResultT]):
                 f"the pool {self.name!r} of up to {self._options.max_workers} workers could not be "
                 f"set up: {error}. It needs about six open files per worker and forty besides; see 'ulimit -n'."
             ) from error
+        engine.fleet.new_handle = self._new_handle
         self._engine = engine
         _engines.add(engine)
         self._tell_listening()

@@ -57,8 +57,8 @@ class SourceProcess:
             except Exception as error:
                 if not self._errors:
                     raise
-                error.add_note("Raised by the source itself.")
-                self._errors.append(error)
+                error.add_note("Raised while the source was read.")
+                raise self._all_errors(error) from None
         if self._errors:
             raise self._all_errors()
         return ProcessSummary(self._completed + self._failed, self._completed, self._failed)
@@ -87,11 +87,14 @@ class SourceProcess:
     def _progress(self) -> Progress:
         return Progress(self._total, self._completed, self._failed)
 
-    def _all_errors(self) -> BaseExceptionGroup[BaseException]:
-        kept = f", the first {MOST_ERRORS} are here" if self._failed > MOST_ERRORS else ""
-        return BaseExceptionGroup(
-            f"{self._failed} of {self._completed + self._failed} tasks failed{kept}", self._errors
-        )
+    def _all_errors(self, of_source: Exception | None = None) -> BaseExceptionGroup[BaseException]:
+        text = f"{self._failed} of {self._completed + self._failed} tasks failed"
+        if self._failed > MOST_ERRORS:
+            text += f", the first {MOST_ERRORS} are here"
+        if of_source is None:
+            return BaseExceptionGroup(text, self._errors)
+        text += f", and then {type(of_source).__name__} ended the reading of the source"
+        return BaseExceptionGroup(text, [*self._errors, of_source])
 
     @staticmethod
     async def _call(handler: Handler, detail: Any) -> Any:

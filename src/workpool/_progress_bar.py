@@ -21,11 +21,14 @@ _SHOW_EVERY = 0.05
 
 
 class ProgressBar:
-    """A bar on standard error: how many have ended and failed, how long it has been and will be."""
+    """A bar on standard error: how many have ended and failed, how long it has been and will be.
+
+    In a notebook it is a widget, for which rich needs `ipywidgets`; it warns if that is not installed.
+    """
 
     def __init__(self, label: str, total: int | None) -> None:
         columns = [
-            rich_progress.TextColumn("{task.description}"),
+            *([rich_progress.TextColumn("{task.description}")] if label else []),
             rich_progress.BarColumn(),
             rich_progress.MofNCompleteColumn(),
             rich_progress.TextColumn("[red]{task.fields[failed]}"),
@@ -58,6 +61,8 @@ class ProgressBar:
         if exc_type is None and self._progress.total is None:
             self._display.update(self._line, total=self._progress.finished)
         self._update()
+        if self._display.console.is_jupyter:
+            self._display.refresh()  # there the end alone would not show the last state
         self._display.stop()
 
     def _update(self) -> None:

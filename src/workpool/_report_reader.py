@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from workpool import _frames as frames
 from workpool._serialization import FOREIGN_ERRORS, unpack_error, unreadable
-from workpool._system.memory import read_parcel
+from workpool._system.memory import read_parcel, read_returned
 from workpool._worker.answers import ANSWER
 from workpool.errors import EntrypointError, InternalError, WorkerStartError
 
@@ -21,9 +21,6 @@ if TYPE_CHECKING:
     from workpool._revival import Revival
     from workpool._worker_process import WorkerProcess
 
-_NO_REPORT: frames.Report = (0, 0, 0.0, b"")
-
-
 class ReportReader:
     """Reads report pipes. `on_async()` is called when a worker's entrypoint turns out async."""
 
@@ -34,21 +31,29 @@ class ReportReader:
         announcer: Announcer,
         revival: Revival,
         on_async: Callable[[], None],
+        on_takes_batches: Callable[[], None],
     ) -> None:
         self._outcomes = outcomes
         self._fleet = fleet
         self._announcer = announcer
         self._revival = revival
         self._on_async = on_async
+        self._on_takes_batches = on_takes_batches
+        self._of_tasks: dict[int, Callable[[WorkerProcess, frames.Report], None]] = {
+            frames.PART: outcomes.part,
+            frames.LAST_PART: outcomes.part,
+            frames.ERROR: outcomes.error,
+            frames.SKIPPED: outcomes.skipped,
+            frames.PRE_TASK_COST: outcomes.pre_task_cost,
+        }
 
     def read(self, worker: WorkerProcess, *, to_end: bool) -> None:
         """Handle what a worker has reported: a stretch of it, or everything if it has ended."""
         data = None if worker.unreadable else worker.read_reports()
         while data:
             self._fleet.count_read(worker, len(data))
-            worker.unread += data
             try:
-                self._handle_unread(worker)
+                worker.unread = self._handle_all(worker, worker.unread + data)
             except InternalError as error:
                 self._announcer.report_exception("the reports of a worker cannot be read", error)
                 self._fleet.give_up(worker, "its reports could not be read")
@@ -59,29 +64,21 @@ class ReportReader:
             if not to_end:
                 self._fleet.cut_off(worker)
 
-    def _handle_unread(self, worker: WorkerProcess) -> None:
-        """Handle the whole reports among what was read; raise `InternalError` for what is none."""
-        reports = [_NO_REPORT]
-        while reports and worker.unread:
-            reports, worker.unread = frames.split_reports(worker.unread)
-            self._handle_all(worker, reports)
+    def _handle_all(self, worker: WorkerProcess, data: bytes) -> bytes:
+        """Handle the whole reports at the beginning of `data`, in their order; return the rest.
 
-    def _handle_all(self, worker: WorkerProcess, reports: list[frames.Report]) -> None:
-        """Handle reports in their order; runs of plain results go the fast way."""
-        run: list[frames.Report] = []
-        for report in reports:
-            if report[0] <= frames.NOTHING:
-                run.append(report)
-                continue
-            if run:
-                self._outcomes.results(worker, run)
-                run = []
+        Raises `InternalError` when it comes to something that is no report.
+        """
+        position = 0
+        while True:
+            position = self._outcomes.results(worker, data, position)
+            report, position = frames.next_report(data, position)
+            if report is None:
+                return data[position:]
             try:
                 self._handle(worker, *report)
             except Exception as error:  # noqa: BLE001 - one report must not cost the others
                 self._announcer.report_exception("a report of a worker failed", error)
-        if run:
-            self._outcomes.results(worker, run)
 
     def _handle(
         self, worker: WorkerProcess, kind: int, attempt: int, cost: float, body: bytes
@@ -90,7 +87,7 @@ class ReportReader:
             kind &= ~frames.IN_PARCEL
             report = (kind, attempt, cost, b"")
             try:
-                data, buffers = read_parcel(worker.receive_parcel(body))
+                data, buffers = _open_parcel(worker, body)
             except (OSError, InternalError) as error:
                 if not attempt:
                     raise
@@ -100,19 +97,37 @@ class ReportReader:
                 self._outcomes.parcel(worker, report, data, buffers)
                 return
             body = bytes(data)
+        if kind & frames.ON_BELT:
+            self._handle_on_belt(worker, (kind & ~frames.ON_BELT, attempt, cost, body))
+            return
         report = (kind, attempt, cost, body)
-        if kind == frames.ERROR:
-            self._outcomes.error(worker, report)
-        elif kind == frames.SKIPPED:
-            self._outcomes.skipped(worker, report)
-        elif kind == frames.PRE_TASK_COST:
-            self._outcomes.pre_task_cost(report)
+        if kind in self._of_tasks:
+            self._of_tasks[kind](worker, report)
         elif kind == frames.MESSAGE:
             self._on_message(worker, body)
         elif kind == frames.LOG:
             _log(pickle.loads(body))
         else:
             self._on_life_sign(worker, kind, pickle.loads(body))
+
+    def _handle_on_belt(self, worker: WorkerProcess, report: frames.Report) -> None:
+        """Handle a report whose body is a note about the worker's belt."""
+        kind, attempt, cost, note = report
+        belts = self._fleet.dispatcher.belts
+        try:
+            data, buffers = belts.body(worker.slot, note)
+        except InternalError as error:
+            if not attempt:
+                raise
+            self._outcomes.unreceived(worker, report, error.with_traceback(None))
+            return
+        try:
+            if kind == frames.RESULT:
+                self._outcomes.parcel(worker, (kind, attempt, cost, b""), data, buffers)
+            else:
+                self._handle(worker, kind, attempt, cost, bytes(data))
+        finally:
+            self._fleet.dispatcher.read_from_belt(worker.slot, note, data)
 
     def _on_message(self, worker: WorkerProcess, body: bytes) -> None:
         try:
@@ -129,9 +144,12 @@ class ReportReader:
 
     def _on_life_sign(self, worker: WorkerProcess, kind: int, content: Any) -> None:
         if kind == frames.READY:
-            self._fleet.ready(worker, is_async=content)
-            if content:
+            is_async, takes_batches = content
+            self._fleet.ready(worker, is_async=is_async)
+            if is_async:
                 self._on_async()
+            if takes_batches:
+                self._on_takes_batches()
         elif kind == frames.START_FAILED:
             worker.start_error = _start_error(worker, *content)
         elif kind == frames.EXITING:
@@ -143,6 +161,11 @@ class ReportReader:
                 self._announcer.report_exception(
                     "on_worker_exit raised", unpack_error(error, side="pool")
                 )
+
+
+def _open_parcel(worker: WorkerProcess, number: bytes) -> tuple[Any, list[memoryview]]:
+    descriptor, details = worker.receive_parcel(number)
+    return read_returned(descriptor, details) if details else read_parcel(descriptor)
 
 
 def _start_error(worker: WorkerProcess, kind: str, body: bytes) -> BaseException:

@@ -9,8 +9,8 @@ slot.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Hashable, Iterable, Iterator
-from typing import Generic, Protocol, TypeVar
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from typing import Any, Generic, Protocol, TypeVar
 
 DEPTH_SECONDS = 0.02
 """Estimated work a queue holds: keeps a worker busy while the pool's event loop does something
@@ -19,6 +19,18 @@ else, and is little enough to be placed anew when things turn out otherwise."""
 DEPTH_TASKS = 2000
 """Most tasks a queue holds: below the worst capacity of a pipe of 64 KiB, and costs at most
 about 100 kB of memory per slot."""
+
+BATCH_SECONDS = 2e-4
+"""Estimated work of tasks that travel together."""
+
+SHARE_SECONDS = 1e-4
+"""Estimated work that one worker gets although others could share in it: to wake another costs as much."""
+
+FEWEST_MEMBERS = 8
+"""Of a batch: tasks of more than 25 us each travel alone."""
+
+MOST_PINNED = 100
+"""Most pinned tasks a worker is sent ahead: half of what its mailbox holds."""
 
 _LONGEST_RUN = 128  # tasks placed by one decision
 UNEVEN_SECONDS = 0.25  # a strong task is moved only when its slot has so much more work ...
@@ -42,6 +54,11 @@ class Record(Protocol):
         """Of a pinned task: may be moved to another slot when loads get badly uneven."""
         ...
 
+    @property
+    def members(self) -> Sequence[Any]:
+        """Of a batch: the tasks in it; empty for a task."""
+        ...
+
     def done(self) -> bool:
         """Whether the task has ended (was cancelled) while it waited."""
         ...
@@ -60,6 +77,7 @@ class SlotLoad(Generic[RecordT]):
         self.seconds = 0.0  # the estimates of these, summed
         self.pinned: deque[RecordT] = deque()
         self.pinned_sent = 0  # how many of `count` are pinned
+        self.pinned_seconds = 0.0  # the estimates of these, summed
 
 
 class Scheduler(Generic[RecordT]):
@@ -81,6 +99,11 @@ class Scheduler(Generic[RecordT]):
         self._estimate = estimate
         self.estimate_each = False
         """Whether tasks without a key differ in what they are expected to cost."""
+        self.take_batch: Callable[[deque[RecordT], int], RecordT | None] | None = None
+        """Takes up to so many tasks from the front of the backlog to travel together; None while no
+        worker is known to take batches."""
+        self.most_ahead = DEPTH_TASKS
+        """Most tasks a queue holds now: fewer while they carry much, so that memory is bounded."""
         self._placement_cost = placement_cost
         self.set_lanes(lanes)
 
@@ -95,8 +118,15 @@ class Scheduler(Generic[RecordT]):
         (self.slots[task.slot].pinned if task.pinned else self.backlog).append(task)
 
     def put_back(self, tasks: Iterable[RecordT]) -> None:
-        """Let tasks that could not be sent wait again, before all others, in their order."""
+        """Let tasks that could not be sent wait again, before all others, in their order.
+
+        The members of batches wait one by one again.
+        """
         for task in reversed(list(tasks)):
+            if task.members:
+                batch: Any = task
+                self.backlog.extendleft(reversed(batch.take_from(0)))
+                continue
             queue = self.slots[task.slot].pinned if task.pinned else self.backlog
             queue.appendleft(task)
 
@@ -123,8 +153,10 @@ class Scheduler(Generic[RecordT]):
             load.seconds -= task.estimate
             if load.pinned_sent and task.pinned:
                 load.pinned_sent -= 1
+                load.pinned_seconds -= task.estimate
             if not load.count:
-                load.seconds = 0.0  # no rounding error outlives an empty queue
+                # No rounding error outlives an empty queue.
+                load.seconds = load.pinned_seconds = 0.0
 
     def free_slot(self) -> int | None:
         """Return the least loaded slot that has a free lane, or None."""
@@ -173,7 +205,7 @@ class Scheduler(Generic[RecordT]):
 
     def _has_room(self, load: SlotLoad[RecordT]) -> bool:
         return load.open and (
-            load.count < self._fewest or (load.seconds < self._depth and load.count < DEPTH_TASKS)
+            load.count < self._fewest or (load.seconds < self._depth and load.count < self.most_ahead)
         )
 
     def _least_loaded(self) -> SlotLoad[RecordT] | None:
@@ -187,30 +219,51 @@ class Scheduler(Generic[RecordT]):
 
     def _run_of(self, load: SlotLoad[RecordT]) -> list[RecordT]:
         """Take a run of tasks for a slot: at most a fair share, as long as it has room."""
-        backlog, estimate = self.backlog, self._estimate
+        take, estimate, index = self.backlog.popleft, self._estimate, load.index
         run: list[RecordT] = []
-        each, usual = self.estimate_each, 0.0
-        room = min(len(backlog) // (2 * len(self.slots)) or 1, _LONGEST_RUN)
+        left, first = len(self.backlog), self.backlog[0]
+        # What tasks are expected to cost that have no key.
+        each = 0.0 if self.estimate_each or first.key is not None else estimate(first)
+        share = max(left // (2 * len(self.slots)), int(SHARE_SECONDS / each) if each else 0, 1)
+        room = min(share, _LONGEST_RUN, max(self.most_ahead, self._fewest) - load.count)
+        count, seconds = load.count, load.seconds
         fewest, depth = self._fewest, self._depth
-        while (
-            room
-            and backlog
-            and (load.count < fewest or (load.seconds < depth and load.count < DEPTH_TASKS))
+        if (
+            each
+            and self.take_batch is not None
+            and self.most_ahead == DEPTH_TASKS  # else what they carry would not be bounded
+            and (seconds < depth or count < fewest)
         ):
-            task = backlog.popleft()
+            batch = self._batch_of(load, room, each)
+            if batch is not None:
+                return [batch]
+            left = len(self.backlog)
+        while room and left and (seconds < depth or count < fewest):
+            task = take()
+            left -= 1
             if task.done():
                 continue
-            if each or task.key is not None:
-                cost = estimate(task)
-            else:
-                cost = usual = usual or estimate(task)  # the same for all that have no key
+            cost = each if each and task.key is None else estimate(task)
             task.estimate = cost
-            task.slot = load.index
-            load.count += 1
-            load.seconds += cost
+            task.slot = index
+            count += 1
+            seconds += cost
             run.append(task)
             room -= 1
+        load.count, load.seconds = count, seconds
         return run
+
+    def _batch_of(self, load: SlotLoad[RecordT], room: int, each: float) -> RecordT | None:
+        """Take a batch for a slot if the next tasks are tiny, and count it as placed."""
+        assert self.take_batch is not None
+        size = min(room, int(BATCH_SECONDS / each))
+        batch = self.take_batch(self.backlog, size) if size >= FEWEST_MEMBERS else None
+        if batch is not None:
+            batch.slot = load.index
+            batch.estimate = each * len(batch.members)
+            load.count += 1
+            load.seconds += batch.estimate
+        return batch
 
     def _cheapest_slot(self, task: RecordT) -> int:
         """Place a task where load plus its cost there is least; return the slot."""
@@ -229,21 +282,30 @@ class Scheduler(Generic[RecordT]):
             self._even_out()
         for load in self.slots:
             run = []
-            # Their own limit: light tasks, which others can take, must not keep them waiting.
-            while load.open and load.pinned and load.pinned_sent < self._fewest:
+            # Their own limits: light tasks, which others can take, must not keep them waiting.
+            while load.open and load.pinned and self._wants_pinned(load):
                 task = load.pinned.popleft()
                 if not task.done():
                     self.place(task, load.index)
                     load.pinned_sent += 1
+                    load.pinned_seconds += task.estimate
                     run.append(task)
             if run:
                 yield load.index, run
+
+    def _wants_pinned(self, load: SlotLoad[RecordT]) -> bool:
+        if load.pinned_sent < self._fewest:
+            return True
+        most = min(MOST_PINNED, self.most_ahead)
+        return load.pinned_sent < most and load.pinned_seconds < self._depth
 
     def _any_pinned(self) -> bool:
         return any(load.pinned for load in self.slots)
 
     def _even_out(self) -> None:
         """Move strong tasks, newest first, away from slots that have badly more work."""
+        if not any(load.pinned and load.pinned[-1].movable for load in self.slots):
+            return
         totals = {
             load.index: load.seconds + sum(map(self._estimate, load.pinned)) for load in self.slots
         }

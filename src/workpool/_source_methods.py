@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Hashable, Iterable
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
-from workpool._checks import check_callable, check_count
+from workpool._checks import check_callable, check_count, check_source
+from workpool._chunk_map import map_chunks
+from workpool._chunk_size import ChunkSize
 from workpool._map import map_as_completed, map_ordered, tasks_as_ended
 from workpool._process_source import SourceProcess, length_of, progress_bar
 from workpool._progress import CompletionEvent, ErrorEvent, ProcessSummary
 from workpool._retry_policy import RetryPolicy
+from workpool._shown_results import shown
 from workpool._task import Task
+
+if TYPE_CHECKING:
+    from workpool._pool import WorkerPool
 
 ArgT = TypeVar("ArgT")
 ResultT = TypeVar("ResultT")
 
 MAP_BUFFER = 1024
-"""Tasks between a source and its consumer unless told otherwise: enough to keep every worker busy
-with tiny tasks, and a bound for endless sources."""
+"""Tasks between a source and its consumer unless told otherwise, where items are not chunked: enough
+to keep every worker busy with tiny tasks, and a bound for endless sources."""
 
 
 class SourceMethods(Generic[ArgT, ResultT]):
@@ -33,14 +39,32 @@ class SourceMethods(Generic[ArgT, ResultT]):
         timeout: float | None = None,
         retries: int | RetryPolicy | None = None,
         key: Hashable | None = None,
+        chunksize: int | None = None,
+        progress: bool | str = False,
     ) -> AsyncIterator[ResultT]:
         """Run every item of a source; iterate over the results in the source's order.
 
-        At most `buffer` items are between the source and the consumer, so an endless source runs
-        in bounded memory. The first failure is raised in its place and ends the iteration; that,
-        and leaving the loop early (``aclose()`` of the iterator), cancels what is in flight.
+        Items that take less than a millisecond travel in chunks, each of which is one task, as soon as
+        some have shown it. The first failure is raised in its place and ends the iteration; that, and
+        leaving the loop early (``aclose()`` of the iterator), cancels what is in flight. Of a chunk
+        with an item that fails, those behind it are not run. If a worker dies, `WorkerCrashed` is raised
+        in the place of the first item whose result is lost.
+
+        Arguments:
+            buffer: most items between the source and the consumer, so that an endless source runs in
+                bounded memory. Unless given 1024, or as many more as keep all workers busy; an item
+                of a chunk counts as one.
+            timeout, retries, key: as for `add_task`. With any of these, of the call or the pool, each
+                item is a task of its own; so it is while somebody listens to the events of tasks, with
+                a pool's `inherent_cost` or `worker_cost`, and if the entrypoint is async, takes the
+                client or has a `pre_task` hook.
+            chunksize: None to have it found out; otherwise the most items that travel together, 1
+                for each by itself. The items of a chunk are pickled together, as are its results: an
+                object that several of them refer to stays one object.
+            progress: True, or a label, draws a bar as `process` does.
         """
-        return map_ordered(source, _buffer(buffer), self._adder(timeout, retries, key))
+        results = self._map(source, buffer, timeout, retries, key, chunksize, ordered=True)
+        return shown(results, progress, source)
 
     def map_unordered(
         self,
@@ -50,9 +74,12 @@ class SourceMethods(Generic[ArgT, ResultT]):
         timeout: float | None = None,
         retries: int | RetryPolicy | None = None,
         key: Hashable | None = None,
+        chunksize: int | None = None,
+        progress: bool | str = False,
     ) -> AsyncIterator[ResultT]:
         """As `map`, but iterate over the results as they come."""
-        return map_as_completed(source, _buffer(buffer), self._adder(timeout, retries, key))
+        results = self._map(source, buffer, timeout, retries, key, chunksize, ordered=False)
+        return shown(results, progress, source)
 
     async def process(
         self,
@@ -87,6 +114,7 @@ class SourceMethods(Generic[ArgT, ResultT]):
             progress: True, or a label, to draw a progress bar on standard error or in a notebook
                 (needs the extra ``progress``).
         """
+        check_source(source)
         for name, handler in (("on_complete", on_complete), ("on_error", on_error)):
             check_callable(name, handler)
         check_callable("is_success", is_success)
@@ -97,6 +125,25 @@ class SourceMethods(Generic[ArgT, ResultT]):
         tasks = tasks_as_ended(source, _buffer(buffer), self._adder(timeout, retries, key))
         bar = progress_bar(progress, total)
         return await SourceProcess(total, on_complete, on_error, is_success, bar).run(tasks)
+
+    def _map(
+        self,
+        source: Iterable[ArgT] | AsyncIterable[ArgT],
+        buffer: int | None,
+        timeout: float | None,
+        retries: int | RetryPolicy | None,
+        key: Hashable | None,
+        chunksize: int | None,
+        *,
+        ordered: bool,
+    ) -> AsyncIterator[ResultT]:
+        check_source(source)
+        pool = cast("WorkerPool[ArgT, ResultT]", self)
+        size = chunk_size(pool, buffer, chunksize)
+        if (timeout, retries, key) == (None, None, None) and takes_chunks(pool, size):
+            return map_chunks(pool, source, size, ordered=ordered)
+        adder = self._adder(timeout, retries, key)
+        return (map_ordered if ordered else map_as_completed)(source, _buffer(buffer), adder)
 
     def _adder(
         self, timeout: float | None, retries: int | RetryPolicy | None, key: Hashable | None
@@ -109,3 +156,28 @@ def _buffer(buffer: int | None) -> int:
         return MAP_BUFFER
     check_count("buffer", buffer, at_least=1)
     return buffer
+
+
+def chunk_size(pool: WorkerPool[Any, Any], buffer: int | None, chunksize: int | None) -> ChunkSize:
+    """Return what says how large chunks are to be. Raises `ValueError` or `TypeError`."""
+    if buffer is not None:
+        check_count("buffer", buffer, at_least=1)
+    if chunksize is not None:
+        check_count("chunksize", chunksize, at_least=1)
+    return ChunkSize(pool._options.max_workers, chunksize, buffer)
+
+
+def takes_chunks(pool: WorkerPool[Any, Any], size: ChunkSize) -> bool:
+    """Whether items may travel together: not if anything is said, or to be told, of each of them."""
+    options, engine = pool._options, pool._engine
+    each = (
+        pool._settings.timeout is not None
+        or pool._settings.retries.limit
+        or options.inherent_cost is not None
+        or options.worker_cost is not None
+    )
+    if each or size.single:
+        return False
+    return engine is None or not (
+        engine.announce_tasks or engine.outcomes.on_complete is not None or engine.chunks.by_items
+    )

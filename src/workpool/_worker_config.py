@@ -42,6 +42,8 @@ class WorkerConfig:
         """The levels set in the pool's `logging`, by logger name ("" is the root)."""
         self.start_arguments = start_arguments
         """Pickled: what the user gave to a restart."""
-        self.report = -1
-        self.liveness = -1
-        """These two belong to one worker alone; they are known when it is started."""
+
+    @property
+    def shared_descriptors(self) -> list[int]:
+        """The descriptors that every worker of the pool has, under the same numbers as the pool."""
+        return [self.arena, self.status_page, *self.queues, *self.lockers]

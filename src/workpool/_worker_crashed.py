@@ -74,7 +74,7 @@ def crash_error(
         cause = "probably os._exit() or a library that ends the process"
     else:
         how = "ended"
-        cause = "its exit status was taken by somebody else's wait()"
+        cause = "its exit status was taken by somebody else's wait(), or lost with its template"
     if killed_for:
         cause = f"the pool killed it because {killed_for}"
     message = (

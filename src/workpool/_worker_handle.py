@@ -35,7 +35,7 @@ class WorkerHandle:
 
     @property
     def pid(self) -> int:
-        """The id of its process."""
+        """The id of its process; 0 while a template is still to fork it."""
         return self._worker.process.pid
 
     @property

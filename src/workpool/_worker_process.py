@@ -8,16 +8,17 @@ import os
 import pickle
 import signal
 import socket
-import threading
-import weakref
 from collections import deque
 from collections.abc import Callable, Mapping
 
 from workpool._output import OutputReader
 from workpool._patient_timer import PatientTimer
 from workpool._system import mail
+from workpool._system.fork_guard import close_when_forked, is_closed, no_fork
+from workpool._system.forked_process import ForkedProcess
 from workpool._system.memory import write_parcel
 from workpool._system.process import WORKER_PROGRAM, ExitStatus, Process, interpreter_command
+from workpool._template import Template
 from workpool._worker_config import WorkerConfig
 from workpool._worker_handle import WorkerHandle
 
@@ -26,11 +27,6 @@ STARTING, READY, RETIRING, EXITED = "starting", "ready", "retiring", "exited"
 _LAST_LINES = 20
 _LONGEST_NOTED_LINE = 500
 """Enough for the end of a traceback; an error message is no log file."""
-
-# A child that another thread forks off this process while a worker is started must find an owner for
-# every descriptor: the end of a liveness pipe that nobody closes there would keep the worker alive.
-_no_fork = threading.RLock()
-_open_workers: weakref.WeakSet[WorkerProcess] = weakref.WeakSet()
 
 
 class WorkerProcess:
@@ -47,12 +43,9 @@ class WorkerProcess:
         environment: Mapping[str, str],
         *,
         capture_output: bool,
+        template: Template | None = None,
     ) -> None:
-        """Start the process. Raises `OSError`; then nothing is left behind.
-
-        The descriptors of the configuration that belong to this worker alone (report, liveness)
-        are made here.
-        """
+        """Start the process, or have a template fork it. Raises `OSError`; then nothing is left behind."""
         self.slot = config.slot
         self.state = STARTING
         self.tasks_completed = 0
@@ -85,17 +78,20 @@ class WorkerProcess:
         self._closed = False
         self.output: dict[str, int] = {}
         self.output_readers: list[OutputReader] = []
-        with _no_fork, contextlib.ExitStack() as undo:
+        with no_fork, contextlib.ExitStack() as undo:
             child = self._open(undo, capture_output)
-            config.report, config.liveness = child["report"], child["liveness"]
-            self.process = self._start(config, child, environment)
+            self.process: Process | ForkedProcess
+            if template is None:
+                self.process = _start(config, child, environment)
+            else:
+                self.process = template.fork(child)
             undo.callback(self.process.close)
             undo.callback(self.process.send_signal, signal.SIGKILL)
             self._deliver_config(config)
             undo.pop_all()
             for descriptor in child.values():
                 os.close(descriptor)
-            _open_workers.add(self)
+            close_when_forked(self)
 
     def post(self, data: bytes, descriptor: int | None = None) -> None:
         """Send mail, now or when there is room. Takes over the descriptor."""
@@ -123,8 +119,8 @@ class WorkerProcess:
         except BlockingIOError:
             return None
 
-    def receive_parcel(self, number: bytes) -> int:
-        """Return the descriptor of the parcel that a report announces by its number.
+    def receive_parcel(self, number: bytes) -> tuple[int, bytes]:
+        """Return the parcel that a report announces by its number: descriptor, what was said with it.
 
         Those before it are thrown away: they could not be received, or not be announced, when it was
         their turn. Raises `OSError` if this one cannot be received.
@@ -133,13 +129,13 @@ class WorkerProcess:
             try:
                 found, descriptor = mail.receive(self.mail)
             except mail.DescriptorLost as error:
-                if error.data == number:
+                if error.data[: len(number)] == number:
                     raise
                 continue
             if descriptor is None:
                 raise OSError("a parcel was announced, but no descriptor came with it")
-            if found == number:
-                return descriptor
+            if found[: len(number)] == number:
+                return descriptor, found[len(number) :]
             os.close(descriptor)
 
     def stop_reading(self, descriptor: int) -> None:
@@ -170,7 +166,7 @@ class WorkerProcess:
         To be taken out of the event loop first, but not in a forked child, whose event loop shares
         what it watches with the parent's. Closing twice does no harm.
         """
-        with _no_fork:
+        with no_fork:
             if self._closed:
                 return
             self._closed = True
@@ -182,7 +178,7 @@ class WorkerProcess:
             for descriptor in (self.report, self._liveness, *self.output.values()):
                 os.close(descriptor)
             self.output = {}
-            _open_workers.discard(self)
+            is_closed(self)
 
     def _open(self, undo: contextlib.ExitStack, capture_output: bool) -> dict[str, int]:
         """Make the pipes and sockets; return the child's ends by name."""
@@ -206,21 +202,6 @@ class WorkerProcess:
         if capture_output:
             self.output = {"stdout": pipe("stdout"), "stderr": pipe("stderr")}
         return ends
-
-    def _start(
-        self, config: WorkerConfig, child: Mapping[str, int], environment: Mapping[str, str]
-    ) -> Process:
-        # The first arguments are for the reader of `ps`; the last is the mail socket.
-        command = [*interpreter_command(), WORKER_PROGRAM, config.name, str(config.slot)]
-        private = [child["mail"], config.report, config.liveness]
-        shared = [config.arena, config.status_page, *config.queues, *config.lockers]
-        return Process(
-            [*command, str(child["mail"])],
-            descriptors=[*private, *shared],
-            environment=environment,
-            stdout=child.get("stdout"),
-            stderr=child.get("stderr"),
-        )
 
     def _deliver_config(self, config: WorkerConfig) -> None:
         data = pickle.dumps(config, 5)
@@ -249,12 +230,16 @@ class WorkerProcess:
         self._loop.remove_writer(self.mail.fileno())
 
 
-def _let_go_in_child() -> None:
-    for worker in list(_open_workers):
-        worker.close()
-    _no_fork.release()
-
-
-os.register_at_fork(
-    before=_no_fork.acquire, after_in_parent=_no_fork.release, after_in_child=_let_go_in_child
-)
+def _start(
+    config: WorkerConfig, child: Mapping[str, int], environment: Mapping[str, str]
+) -> Process:
+    # The first arguments are for the reader of `ps`.
+    private = [child["mail"], child["report"], child["liveness"]]
+    command = [*interpreter_command(), WORKER_PROGRAM, config.name, str(config.slot)]
+    return Process(
+        [*command, *map(str, private)],
+        descriptors=[*private, *config.shared_descriptors],
+        environment=environment,
+        stdout=child.get("stdout"),
+        stderr=child.get("stderr"),
+    )

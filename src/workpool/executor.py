@@ -9,17 +9,22 @@ from concurrent import futures
 from itertools import islice
 from multiprocessing.process import current_process
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
 
 from workpool._checks import check_count
+from workpool._chunk_size import ChunkSize
 from workpool._entrypoint import Entrypoint
+from workpool._executor_map import BulkJob, results, submit_all
 from workpool._executor_pool import ExecutorPool, ExecutorStartError, Future
 from workpool._functions_of_main import portable
-from workpool._options import WorkerOutput, usable_cpus
+from workpool._options import StartMethod, WorkerOutput, usable_cpus
 from workpool._retry_policy import RetryPolicy
 from workpool._serialization import brief
+from workpool._source_methods import takes_chunks
+from workpool._source_reader import SourceReader, has_items
 from workpool._worker.calls import Start, call, call_each
 from workpool.errors import PoolClosed
+from workpool.sync._chunk_map import results_of
 from workpool.sync._exit import is_exiting
 from workpool.sync._service import Service
 
@@ -53,8 +58,8 @@ class Executor(futures.Executor):
         initializer, initargs: called once in each worker, before its first call. If it fails, what
             waits fails with `ExecutorStartError`, also a `BrokenProcessPool`, and so does `submit`.
         max_tasks_per_child: a worker is replaced after so many calls.
-        timeout, retries, max_memory_per_worker, idle_timeout, env, worker_output, name: as for
-            `workpool.WorkerPool`, for each call.
+        timeout, retries, max_memory_per_worker, idle_timeout, env, worker_output, name, start_method:
+            as for `workpool.WorkerPool`, for each call. A template imports the initializer's module.
 
     Raises `ValueError` or `TypeError` for arguments that cannot be right.
     """
@@ -74,6 +79,7 @@ class Executor(futures.Executor):
         env: Mapping[str, str] | None = None,
         worker_output: WorkerOutput = "inherit",
         name: str | None = None,
+        start_method: StartMethod = "spawn",
     ) -> None:
         self._check(max_workers, mp_context, initializer, max_tasks_per_child)
         self._max_workers = usable_cpus() if max_workers is None else max_workers
@@ -93,10 +99,12 @@ class Executor(futures.Executor):
             env=env,
             worker_output=worker_output,
             name=name,
+            start_method=start_method,
         )
         self._pool.has_initializer = initializer is not None
 
-    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+    # Not of our own kind for type checkers: the keys of a dictionary would not fit `as_completed` then.
+    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> futures.Future[T]:
         """Call a function in a worker; return the future of what it returns. Does not block.
 
         Function and arguments are pickled later: do not change them meanwhile. What cannot be
@@ -105,12 +113,7 @@ class Executor(futures.Executor):
         Raises `PoolClosed`, a `RuntimeError`, after `shutdown`; `RuntimeError` at the interpreter's
         exit; `ExecutorStartError` if the initializer has failed.
         """
-        function: Any = fn
-        if getattr(fn, "__module__", None) in _OF_MAIN:
-            try:
-                function = portable(fn)
-            except Exception as error:  # noqa: BLE001 - whatever pickling somebody's function raises
-                function = _Unpicklable(fn, error)
+        function: Any = self._portable(fn)
         try:
             return self._pool.submit((function, args, kwargs) if kwargs else (function, args))
         except PoolClosed:
@@ -123,30 +126,64 @@ class Executor(futures.Executor):
         timeout: float | None = None,
         chunksize: int = 1,
         buffersize: int | None = None,
+        strict: bool = False,
     ) -> Iterator[T]:
         """Call a function with the items of the iterables side by side; iterate over the results.
 
         The calls are submitted at once, or at most `buffersize` of them (chunks, if there are any) before
         their results are asked for. The results come in the order of the items. The first failure is
-        raised in its place and ends the iteration. Leaving it early cancels what has not begun.
+        raised in its place and ends the iteration. Leaving it early cancels what has not begun. So does an
+        iterable that raises: here, at the call, or with `buffersize` when it comes to be read so far.
 
         Arguments:
             timeout: seconds from now until the last result must be there, else `TimeoutError`.
-            chunksize: items that travel together; one is as fast as most uses need.
+            chunksize: with 1, the default, items travel together as it turns out to be good for
+                their cost, and costly ones by themselves; otherwise so many (the items of a chunk are
+                pickled together). With `buffersize`, or `timeout` or `retries` of the executor, 1 is 1.
+            strict: raise `ValueError` if the iterables have different lengths, instead of ending with
+                the shortest.
         """
         if chunksize < 1:
             raise ValueError("chunksize must be >= 1.")
+        check_count("chunksize", chunksize, at_least=1)
         if buffersize is not None:
             check_count("buffersize", buffersize, at_least=1)
         end = None if timeout is None else time.monotonic() + timeout
-        items = zip(*iterables, strict=False)
+        if buffersize is None and takes_chunks(self._pool._pool, ChunkSize(1)):
+            return self._map_in_chunks(fn, iterables, end, chunksize, strict=strict)
+        items = zip(*iterables, strict=strict)
         if chunksize == 1:
-            calls = (self.submit(fn, *arguments) for arguments in items)
-            return _results(deque(islice(calls, buffersize)), calls, end)
+            calls = (self._submitted(fn, arguments) for arguments in items)
+            return _results(_first(calls, buffersize), calls, end)
         function = portable(fn)
         chunks = iter(lambda: list(islice(items, chunksize)), [])
-        batches = (self.submit(call_each, function, chunk) for chunk in chunks)
-        return _one_by_one(_results(deque(islice(batches, buffersize)), batches, end))
+        batches = (self._submitted(call_each, (function, chunk)) for chunk in chunks)
+        return _one_by_one(_results(_first(batches, buffersize), batches, end))
+
+    def _map_in_chunks(
+        self,
+        fn: Callable[..., T],
+        iterables: tuple[Iterable[Any], ...],
+        end: float | None,
+        chunksize: int,
+        *,
+        strict: bool,
+    ) -> Iterator[T]:
+        try:
+            service = self._pool._open()
+        except PoolClosed:
+            raise self._refusal() from None
+        one, *others = iterables or ((),)
+        spread = bool(others)
+        source = zip(*iterables, strict=strict) if spread else one
+        reader = SourceReader(source, instant=spread and all(map(has_items, iterables)))
+        size = ChunkSize(self._max_workers, None if chunksize == 1 else chunksize)
+        job = BulkJob(self._pool, size, self._portable(fn), spread=spread)
+        submit_all(job, service.thread, reader)
+        return results_of(results(job, end))
+
+    def _submitted(self, fn: Callable[..., T], arguments: tuple[Any, ...]) -> Future[T]:
+        return cast(Future[T], self.submit(fn, *arguments))
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """Take no more calls; end when those that were submitted are done.
@@ -154,7 +191,7 @@ class Executor(futures.Executor):
         `wait` until everything has ended, the workers too. With `cancel_futures` what no worker has
         begun is cancelled. If the wait is interrupted, by Ctrl-C, say, everything is killed.
         """
-        how = Service.cancel_and_finish if cancel_futures else Service.finish
+        how = Service.cancel_unbegun_and_finish if cancel_futures else Service.finish
         self._pool.end(how, wait=wait)
 
     def __exit__(
@@ -166,7 +203,7 @@ class Executor(futures.Executor):
         if exc_type is not None and issubclass(exc_type, KeyboardInterrupt):
             # It interrupts the calls too, as it would if the workers were in the terminal's reach.
             self._pool.spares_running = False
-            self.shutdown(cancel_futures=True)
+            self._pool.end(Service.cancel_and_finish, wait=True)
             return False
         return super().__exit__(exc_type, exc_val, exc_tb)
 
@@ -174,6 +211,16 @@ class Executor(futures.Executor):
         pool = getattr(self, "_pool", None)
         if pool is not None:
             pool.dispose()
+
+    @staticmethod
+    def _portable(fn: Callable[..., Any]) -> Any:
+        """Return what to pickle in a function's place; one that cannot be fails when that is tried."""
+        if getattr(fn, "__module__", None) not in _OF_MAIN:
+            return fn
+        try:
+            return portable(fn)
+        except Exception as error:  # noqa: BLE001 - whatever pickling somebody's function raises
+            return _Unpicklable(fn, error)
 
     def _refusal(self) -> BaseException:
         if self._pool.broken is not None:
@@ -219,6 +266,18 @@ class _Unpicklable:
 
     def __repr__(self) -> str:
         return self._text
+
+
+def _first(calls: Iterator[Future[T]], count: int | None) -> deque[Future[T]]:
+    """Return the futures of the first calls; cancel them if the next cannot be made."""
+    futures: deque[Future[T]] = deque()
+    try:
+        futures.extend(islice(calls, count))
+    except BaseException:
+        for future in futures:
+            future._cancel_soon()
+        raise
+    return futures
 
 
 def _results(

@@ -59,10 +59,10 @@ def test_a_token_cell_is_the_lane(page: StatusPage) -> None:
 
 def test_clearing_a_record_clears_that_one(page: StatusPage) -> None:
     """The next worker of a slot begins with a fresh record; its neighbours keep theirs."""
+    record = page.field(1, 0)
     for index in range(len(page.words)):
         page.words[index] = index + 1
     page.clear(1)
-    record = len(page.words) // SLOTS
     for index in range(len(page.words)):
         assert page.words[index] == (0 if index // record == 1 else index + 1)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import select
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 
 import pytest
@@ -22,6 +22,10 @@ from workpool._system.token_queue import TokenQueue
 
 def token(attempt: int) -> bytes:
     return TOKEN.pack(attempt, attempt % 1000, 7)
+
+
+def joined(tokens: Iterable[bytes]) -> bytes:
+    return b"".join(tokens)
 
 
 def attempts(taken: list[tuple[int, int, int]]) -> list[int]:
@@ -42,7 +46,7 @@ def test_tokens_come_out_as_they_went_in(sizes: list[int]) -> None:
     queue, pushed = TokenQueue(), 0
     try:
         for size in sizes:
-            assert queue.push([token(pushed + number) for number in range(size)]) == size
+            assert queue.push(joined(token(pushed + number) for number in range(size))) == size
             pushed += size
             assert queue.waiting() == pushed
         assert attempts(queue.drain()) == list(range(pushed))
@@ -57,7 +61,7 @@ def test_a_queue_holds_what_the_scheduler_may_send(size: int) -> None:
     """Whatever the sizes of the pushes, a queue has room for the deepest backlog of a slot."""
     queue = TokenQueue()
     try:
-        tokens = [token(number) for number in range(size)]
+        tokens = joined(token(number) for number in range(size))
         pushed = 0
         while queue.push(tokens) == size:
             pushed += size
@@ -68,28 +72,28 @@ def test_a_queue_holds_what_the_scheduler_may_send(size: int) -> None:
 
 def test_a_full_queue_takes_what_fits_and_says_how_much(queue: TokenQueue) -> None:
     """Pushing never blocks and never loses: what is counted is in, the rest is not."""
-    pushed = queue.push([token(number) for number in range(100_000)])
+    pushed = queue.push(joined(token(number) for number in range(100_000)))
     assert 0 < pushed < 100_000
-    assert queue.push([token(1)]) == 0
+    assert queue.push(token(1)) == 0
     assert queue.waiting() == pushed
     assert attempts(queue.drain()) == list(range(pushed))
-    assert queue.push([token(1), token(2)]) == 2
+    assert queue.push(token(1) + token(2)) == 2
 
 
 def test_a_queue_that_got_room_takes_that_much(queue: TokenQueue) -> None:
     """After some were taken, pushing goes on where it stopped, in order."""
-    pushed = queue.push([token(number) for number in range(100_000)])
+    pushed = queue.push(joined(token(number) for number in range(100_000)))
     # The kernel frees whole pages.
     for _ in range(TOKENS_PER_WRITE + 10):
         os.read(queue.read_end, TOKEN.size)
-    more = queue.push([token(pushed + number) for number in range(100_000)])
+    more = queue.push(joined(token(pushed + number) for number in range(100_000)))
     assert more >= TOKENS_PER_WRITE
     assert attempts(queue.drain()) == list(range(TOKENS_PER_WRITE + 10, pushed + more))
 
 
 def test_pushing_nothing_is_nothing(queue: TokenQueue) -> None:
     """An empty push leaves the queue as it is."""
-    assert queue.push([]) == queue.waiting() == 0
+    assert queue.push(b"") == queue.waiting() == 0
 
 
 def test_each_token_goes_to_one_of_several_readers(queue: TokenQueue) -> None:
@@ -106,7 +110,7 @@ def test_each_token_goes_to_one_of_several_readers(queue: TokenQueue) -> None:
         pushed = 0
         while pushed < count:
             batch = [token(number) for number in range(pushed, min(count, pushed + 1500))]
-            done = queue.push(batch)
+            done = queue.push(joined(batch))
             pushed += done
             if done < len(batch):
                 select.select([], [queue.write_end], [])
@@ -120,7 +124,7 @@ def test_each_token_goes_to_one_of_several_readers(queue: TokenQueue) -> None:
 
 def test_tokens_survive_the_death_of_a_reader(queue: TokenQueue) -> None:
     """What a killed process had not taken is still there, for anybody."""
-    queue.push([token(number) for number in range(10)])
+    queue.push(joined(token(number) for number in range(10)))
     with running(children.take_a_token_and_stay, queue.read_end, fds=[queue.read_end]) as reader:
         assert reader.line() == "ready"
         reader.kill()
@@ -131,7 +135,7 @@ def test_taking_and_recording_are_one_step(queue: TokenQueue) -> None:
     """A worker that dies right after its `readv` has left the token in the status page."""
     page = new_page(3, 2)
     try:
-        queue.push([token(41), token(42)])
+        queue.push(token(41) + token(42))
         fds = [queue.read_end, page.descriptor]
         with running(
             children.take_into_page_and_die, queue.read_end, page.descriptor, 3, 2, 1, fds=fds

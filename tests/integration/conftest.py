@@ -15,3 +15,10 @@ def gate(tmp_path: Path) -> Iterator[Gate]:
     """Return a gate at which tasks report their process and wait; nobody is left at it afterwards."""
     with Gate(tmp_path, "gate") as gate:
         yield gate
+
+
+@pytest.fixture
+def other_gate(tmp_path: Path) -> Iterator[Gate]:
+    """Return a second gate."""
+    with Gate(tmp_path, "other") as gate:
+        yield gate

@@ -158,7 +158,7 @@ async def test_a_child_that_may_still_be_busy_is_not_used_again() -> None:
         ({"command": "true", "init": ready}, "init raised ChannelClosed.*code 0"),
         (
             {"command": "sleep 9", "init": ready, "start_timeout": 0.1},
-            r"not done within 0\.1 seconds",
+            r"not done within 0\.1 seconds.*'sleep 9'.*has written no line.*start_timeout=",
         ),
         ({"command": "sleep 9", "init": len}, "init raised TypeError"),
     ],

@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,13 +16,6 @@ from workpool import Entrypoint, SerializationError, WorkerCrashed, WorkerPool
 Pool = WorkerPool[Any, Any]
 
 LARGE = b"x" * 100_000
-
-
-@pytest.fixture
-def other_gate(tmp_path: Path) -> Iterator[Gate]:
-    """A second gate."""
-    with Gate(tmp_path, "other") as gate:
-        yield gate
 
 
 async def sent() -> None:

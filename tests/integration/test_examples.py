@@ -16,6 +16,20 @@ from tests.markdown import ROOT, blocks
 EXAMPLES = ROOT / "examples"
 ENVIRONMENT = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
 PROGRAMS = {
+    "without_asyncio.py": [
+        "home -> news, shop",
+        "news -> home, archive",
+        "shop -> home",
+        "archive -> nothing",
+        "pages visited: 4",
+    ],
+    "executor.py": [
+        "in order: [7, 158, 2568]",
+        "0: crashed (SIGKILL)",
+        "5: 3",
+        "20: 19",
+        "afterwards: 144",
+    ],
     "hello.py": ["Hello, World!"],
     "hooks.py": [
         "worker 0: database opened",

@@ -220,6 +220,8 @@ def test_map_refuses_what_cannot_be(executor: Executor) -> None:
     """A wrong chunk size at once."""
     with pytest.raises(ValueError, match="chunksize must be >= 1"):
         executor.map(abs, [1], chunksize=0)
+    with pytest.raises(TypeError, match="chunksize must be a whole number"):
+        executor.map(abs, [1], chunksize=1.5)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="buffersize"):
         executor.map(abs, [1], buffersize=0)
     executor.shutdown()

@@ -9,8 +9,11 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from concurrent import futures
+from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +86,52 @@ def test_shutting_down_can_cancel_what_waits(gate: Gate) -> None:
     executor.shutdown()
     assert running.result() > 0
     assert gate.look() == []
+
+
+@pytest.mark.parametrize("how", ["shutdown", "cancel"])
+def test_what_has_ended_unnoticed_is_not_cancelled(tmp_path: Path, how: str) -> None:
+    """A call whose result is there, but not read because the pool's thread is busy, keeps its result."""
+    with Gate(tmp_path, "first") as first, Gate(tmp_path, "second") as second:
+        executor = Executor(1)
+        ended = executor.submit(first.pass_through)
+        first.arrived_blocking()
+        running = executor.submit(second.pass_through)
+        waiting = executor.submit(abs, -1)
+        with ThreadPoolExecutor(1) as other, pool_thread_held_up(executor):
+            first.open()
+            second.arrived_blocking()  # so the first has been reported
+            if how == "shutdown":
+                executor.shutdown(wait=False, cancel_futures=True)
+                cancelled = None
+            else:
+                cancelled = other.submit(
+                    lambda: [future.cancel() for future in (ended, running, waiting)]
+                )
+        assert cancelled is None or cancelled.result(20) == [False, False, True]
+        with pytest.raises(futures.CancelledError):
+            waiting.result(20)
+        second.open()
+        assert ended.result(20) == running.result(20)
+        executor.shutdown()
+
+
+@contextmanager
+def pool_thread_held_up(executor: Executor) -> Iterator[None]:
+    """Keep the pool's thread in a done callback, so that it reads nothing."""
+    held, let_go = threading.Event(), threading.Event()
+
+    def hold(_: Any) -> None:
+        held.set()
+        let_go.wait(20)
+
+    cancelled = executor.submit(abs, 1)
+    cancelled.add_done_callback(hold)
+    cancelled.cancel()
+    assert held.wait(20)
+    try:
+        yield
+    finally:
+        let_go.set()
 
 
 def test_shutting_down_in_a_callback() -> None:

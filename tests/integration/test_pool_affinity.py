@@ -73,22 +73,23 @@ async def test_a_forced_task_survives_its_workers_death(gate: Gate) -> None:
         assert pids == {replacement.pid} != {worker.pid}
 
 
-async def test_a_forced_task_can_be_cancelled_and_carry_much(gate: Gate) -> None:
+@pytest.mark.parametrize("size", [100_000, 2_000_000])
+async def test_a_forced_task_can_be_cancelled_and_carry_much(gate: Gate, size: int) -> None:
     """Forced tasks with large arguments arrive; cancelled ones never run."""
     async with Pool(call, max_workers=2) as pool:
         await start_all(pool, gate, 2)
         stuck = pool.add_task((gate.pass_through,), affinity="force", worker=0)
         await gate.arrived()
         settings: dict[str, Any] = {"affinity": "force", "worker": 0}
-        tasks = [pool.add_task((len, b"x" * 100_000), **settings) for _ in range(6)]
+        tasks = [pool.add_task((len, b"x" * size), **settings) for _ in range(6)]
         await asyncio.sleep(0)
         for task in tasks[::2]:
             task.cancel()
         gate.open()
         await stuck
-        assert await asyncio.gather(*tasks[1::2]) == [100_000] * 3
+        assert await asyncio.gather(*tasks[1::2]) == [size] * 3
         await pool.when_idle()
-        assert await pool.add_task((len, b"x" * 100_000), **settings) == 100_000
+        assert await pool.add_task((len, b"x" * size), **settings) == size
 
 
 async def test_strong_tasks_stay_while_loads_are_even(gate: Gate) -> None:

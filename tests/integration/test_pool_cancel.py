@@ -72,21 +72,22 @@ async def test_cancelling_twice_or_after_the_end_does_nothing() -> None:
         assert (statistics.cancelled, statistics.completed) == (1, 1)
 
 
-async def test_large_arguments_of_cancelled_tasks_are_freed(gate: Gate) -> None:
+@pytest.mark.parametrize("size", [100_000, 2_000_000])
+async def test_large_arguments_of_cancelled_tasks_are_freed(gate: Gate, size: int) -> None:
     """Cancelled tasks with large arguments give their room back, so that others go on."""
     async with Pool(call, max_workers=1) as pool:
         running = pool.add_task((gate.pass_through,))
         await gate.arrived()
         for _ in range(5):
-            tasks = [pool.add_task((len, b"x" * 100_000)) for _ in range(10)]
+            tasks = [pool.add_task((len, b"x" * size)) for _ in range(10)]
             await asyncio.sleep(0)
             for task in tasks:
                 task.cancel()
         gate.open()
         await running
         assert (
-            await asyncio.gather(*(pool.add_task((len, b"x" * 100_000)) for _ in range(10)))
-            == [100_000] * 10
+            await asyncio.gather(*(pool.add_task((len, b"x" * size)) for _ in range(10)))
+            == [size] * 10
         )
 
 

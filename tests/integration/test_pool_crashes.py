@@ -161,23 +161,25 @@ async def test_an_async_worker_takes_all_it_was_running_with_it(gate: Gate) -> N
             assert (error.pid, error.task_id) == (pid, task.id)
 
 
-async def test_large_arguments_of_crashed_tasks_are_freed(tmp_path: Path) -> None:
+@pytest.mark.parametrize("size", [100_000, 2_000_000])
+async def test_large_arguments_of_crashed_tasks_are_freed(size: int) -> None:
     """Crashes with large arguments leave room for the next ones."""
     async with Pool(call, max_workers=1) as pool:
         for _ in range(8):
             with pytest.raises(WorkerCrashed):
-                await pool.add_task((children.exit_with, b"x" * 100_000))
+                await pool.add_task((children.exit_with, b"x" * size))
         assert (
-            await asyncio.gather(*(pool.add_task((len, b"x" * 100_000)) for _ in range(8)))
-            == [100_000] * 8
+            await asyncio.gather(*(pool.add_task((len, b"x" * size)) for _ in range(8)))
+            == [size] * 8
         )
 
 
-async def test_a_crash_while_a_large_argument_is_unpickled() -> None:
+@pytest.mark.parametrize("size", [100_000, 2_000_000])
+async def test_a_crash_while_a_large_argument_is_unpickled(size: int) -> None:
     """A worker that dies while it unpickles an argument fails that task alone."""
     async with Pool(children.identity, max_workers=1) as pool:
         with pytest.raises(WorkerCrashed, match="code 9"):
-            await pool.add_task([children.Deadly(), b"x" * 100_000])
+            await pool.add_task([children.Deadly(), b"x" * size])
         with pytest.raises(WorkerCrashed, match="code 9"):
             await pool.add_task(children.Deadly())
         assert await pool.add_task(1) == 1

@@ -145,6 +145,7 @@ async def test_a_source_that_raises(failing: bool) -> None:
     if isinstance(caught.value, ExceptionGroup):
         kinds = {type(error) for error in caught.value.exceptions}
         assert kinds == {ZeroDivisionError, OSError}
+        assert "1 of 2 tasks failed, and then OSError ended the reading" in str(caught.value)
 
 
 async def test_a_source_that_is_ended_by_hand_with_an_error() -> None:

@@ -103,10 +103,11 @@ async def test_a_pinned_task_leaves_no_other_waiting_beside_an_idle_worker() -> 
             await asyncio.wait([pinned])
 
 
-async def test_large_arguments_fill_an_async_worker() -> None:
+@pytest.mark.parametrize("size", [100_000, 1_000_000, 2_000_000])
+async def test_large_arguments_fill_an_async_worker(size: int) -> None:
     """As many tasks run at a time with arguments that travel apart as with small ones."""
     async with Pool(children.together, max_workers=1, worker_concurrency=12) as pool:
-        argument = b"x" * 100_000
+        argument = b"x" * size
         tasks = [pool.add_task((12, argument)) for _ in range(12)]
         assert await asyncio.gather(*tasks) == [12] * 12
 

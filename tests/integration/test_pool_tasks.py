@@ -61,7 +61,10 @@ async def test_one_worker_runs_tasks_in_the_order_they_were_added(count: int) ->
         False,
         [],
         b"x" * 300_000,
+        b"x" * 10_000,
         b"x" * 1_000_000,
+        b"x" * 1_048_576,
+        b"x" * 1_500_000,
         "ü" * 100_000,
         list(range(50_000)),
         bytearray(b"y" * 100_000),
@@ -83,7 +86,7 @@ async def test_values_of_every_size_come_back(value: Any, entrypoint: str) -> No
 
 async def test_many_large_tasks_at_once() -> None:
     """More large arguments than there is room for wait their turn, and all come back."""
-    blocks = [bytes([number]) * 200_000 for number in range(60)]
+    blocks = [bytes([number]) * (200_000 + number % 3 * 600_000) for number in range(60)]
     async with Pool(children.identity, max_workers=2) as pool:
         assert await asyncio.gather(*map(pool.add_task, blocks)) == blocks
 
@@ -204,8 +207,9 @@ async def test_a_result_that_cannot_be_unpickled() -> None:
         with pytest.raises(SerializationError, match="there is no way back") as caught:
             await pool.add_task((children.make, children.OneWayResult))
         assert (caught.value.side, caught.value.subject) == ("pool", "result")
-        large = (children.make, list, [children.OneWayResult, b"x" * 100_000])
-        assert len(await pool.add_task(large)) == 2
+        for size in (100_000, 2_000_000):
+            large = (children.make, list, [children.OneWayResult, b"x" * size])
+            assert len(await pool.add_task(large)) == 2
         assert pool.statistics().failed == 1
 
 

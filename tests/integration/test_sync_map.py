@@ -13,7 +13,7 @@ import pytest
 
 from tests import children
 from tests.children import Gate, call
-from workpool import WorkQueue
+from workpool import Executor, WorkQueue
 from workpool.sync import WorkerPool
 
 Pool = WorkerPool[Any, Any]
@@ -75,7 +75,7 @@ def test_a_result_does_not_wait_for_the_whole_buffer(pool: Pool) -> None:
             if number < 4:
                 pool.when_idle(20)  # so that the results so far are there
 
-    results = pool.map(source(), buffer=64)
+    results = pool.map(source(), buffer=64, chunksize=1)
     assert next(results) == 0
     assert asked == [0, 1]
     assert next(results) == 2
@@ -102,6 +102,24 @@ def test_leaving_early_cancels_what_is_in_flight(
     gc.collect()
     pool.when_idle(20)
     assert pool.statistics().cancelled == 30
+
+
+@pytest.mark.parametrize("face", ["pool", "executor"])
+def test_an_iterator_serves_one_thread_at_a_time(pool: Pool, gate: Gate, face: str) -> None:
+    """Another thread that asks it while the first one waits in it is told so; nothing is lost by that."""
+    source = [(gate.pass_through,), *works(50)]
+    with Executor(2) as executor:
+        results = executor.map(call, source) if face == "executor" else pool.map(source)
+        got: list[Any] = []
+        thread = threading.Thread(target=lambda: got.extend(results))
+        thread.start()
+        gate.arrived_blocking()
+        for _ in range(2):
+            with pytest.raises(ValueError, match="already executing"):
+                next(results)
+        gate.open()
+        thread.join(20)
+        assert got[1:] == [2 * n for n in range(50)]
 
 
 @pytest.mark.parametrize("method", ["map", "map_unordered"])

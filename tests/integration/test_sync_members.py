@@ -10,8 +10,8 @@ import pytest
 
 from tests import children
 from tests.children import Gate, call
-from workpool import Entrypoint, WorkerHandle
-from workpool.sync import Task, WorkerPool
+from workpool import Entrypoint
+from workpool.sync import Task, WorkerHandle, WorkerPool
 
 Pool = WorkerPool[Any, Any]
 

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from concurrent.futures import Future
+from concurrent.futures import Future, as_completed
 from typing import Any, assert_type
 
 from workpool import (
     Entrypoint,
     Executor,
     PoolStatistics,
+    Shared,
     Task,
     WorkerClient,
     WorkerHandle,
     WorkerPool,
     WorkQueue,
     entrypoint,
+    share,
     sync,
 )
 
@@ -99,3 +101,11 @@ def executors_know_their_types(executor: Executor) -> None:
     assert_type(executor.submit(sync_one, 1).result(), str)
     assert_type(next(executor.map(sync_one, [1])), str)
     executor.submit(sync_one, "text")  # type: ignore[arg-type]
+    numbers = {executor.submit(sync_one, number): number for number in range(3)}
+    assert_type(numbers[next(as_completed(numbers))], int)
+
+
+def sharing(values: list[int]) -> None:
+    with share(values) as shared:
+        assert_type(shared, Shared[list[int]])
+        assert_type(shared.get(), list[int])

@@ -21,6 +21,8 @@ class FakeTask:
     estimate: float = 0.0
     attempts: int = 0
     dispatches: int = 0
+    batch: None = None
+    members: tuple[()] = ()
     begun: int = 0
     ends: list[str] = field(default_factory=list)
 

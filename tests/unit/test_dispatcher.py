@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -10,12 +11,13 @@ from typing import Any, cast
 import pytest
 
 from workpool._dispatcher import Dispatcher
-from workpool._frames import MAIL_LOOK_ROUND, MAIL_MESSAGE, TOKEN
+from workpool._frames import MAIL_LOOK_ROUND, MAIL_MESSAGE, PARCEL, TOKEN
 from workpool._ledger import Ledger
 from workpool._options import TaskSettings
 from workpool._retry_policy import RetryPolicy
-from workpool._scheduler import Scheduler
-from workpool._system.arena import RECORD_LIMIT
+from workpool._scheduler import DEPTH_TASKS, Scheduler
+from workpool._system.arena import RECORD_LIMIT, SPAN_LIMIT
+from workpool._system.memory import Bare
 from workpool._system.status_page import IDLE, new_page
 from workpool._task import Task
 from workpool._worker_process import READY, RETIRING
@@ -38,6 +40,9 @@ class PlainTask:
     attempts: int = 0
     offset: int = -1
     error: BaseException | None = None
+    batch: None = None
+    members: tuple[()] = ()
+    movable: bool = False
     _settings: TaskSettings = field(default_factory=lambda: TaskSettings(None, RetryPolicy(0)))
 
     @property
@@ -140,7 +145,7 @@ def test_an_argument_that_cannot_be_pickled_leaves_every_load_as_it_was(bench: B
 
 def test_tasks_wait_while_there_are_no_lockers(bench: Bench) -> None:
     """Large arguments beyond the number of lockers wait, in order, and weigh on no slot."""
-    made = bench.add(*[b"x" * RECORD_LIMIT] * 12)
+    made = bench.add(*[b"x" * (SPAN_LIMIT + 1)] * 12)
     bench.dispatcher.flush()
     sent = len(bench.ledger.dispatched)
     assert 0 < sent < 12
@@ -154,7 +159,7 @@ def test_tasks_wait_while_there_are_no_lockers(bench: Bench) -> None:
 
 def test_a_withdrawn_parcel_gives_its_locker_back(bench: Bench) -> None:
     """Dispatches that are undone can be repeated for ever."""
-    [task] = bench.add(b"x" * RECORD_LIMIT)
+    [task] = bench.add(b"x" * (SPAN_LIMIT + 1))
     for _ in range(3 * len(bench.dispatcher.lockers)):
         bench.dispatcher.flush()
         assert len(bench.ledger.dispatched) == 1
@@ -167,7 +172,7 @@ def test_a_withdrawn_parcel_gives_its_locker_back(bench: Bench) -> None:
 def test_a_full_queue_puts_the_rest_back(bench: Bench) -> None:
     """What does not fit into a queue waits again, before what was added later."""
     queue = bench.dispatcher.queues[0]
-    while queue.push([TOKEN.pack(1, 0, 0)]):
+    while queue.push(TOKEN.pack(1, 0, 0)):
         pass
     made = bench.add(1, 2, 3)
     bench.scheduler.take_waiting()
@@ -180,9 +185,10 @@ def test_a_full_queue_puts_the_rest_back(bench: Bench) -> None:
     assert not bench.ledger.dispatched
 
 
-def test_records_fill_the_limit_exactly(bench: Bench) -> None:
-    """Arguments around the size from which on they travel as parcels are all sent."""
-    bench.add(*(b"x" * (RECORD_LIMIT + size) for size in range(-40, 3)))
+@pytest.mark.parametrize("limit", [RECORD_LIMIT, SPAN_LIMIT])
+def test_records_fill_the_limit_exactly(bench: Bench, limit: int) -> None:
+    """Arguments around the sizes from which on they travel in spans, and as parcels, are all sent."""
+    bench.add(*(b"x" * (limit + size) for size in range(-40, 3)))
     for _ in range(60):
         bench.dispatcher.flush()
         if not bench.scheduler.waiting():
@@ -191,6 +197,76 @@ def test_records_fill_the_limit_exactly(bench: Bench) -> None:
             bench.ledger.finish(attempt)
             bench.dispatcher.reclaim(task)
     assert not bench.scheduler.waiting()
+
+
+@pytest.mark.parametrize("size", [100_000, 1_000_000])
+def test_what_waits_in_queues_is_bounded_in_bytes(bench: Bench, size: int) -> None:
+    """Of many large arguments the rest stays in the backlog, as objects; none is pickled twice."""
+    made = bench.add(*[b"x" * size] * 200)
+    bench.dispatcher.flush()
+    sent = len(bench.ledger.dispatched)
+    assert 2 * SLOTS <= sent <= SLOTS * (1 + 2 * SPAN_LIMIT // size)
+    assert bench.counts == bench.dispatched_counts
+    assert bench.dispatcher.arena.records == sent
+    assert [task.id for task in bench.scheduler.backlog] == [task.id for task in made[sent:]]
+    assert sum(task.dispatches for task in made) == sent
+
+
+def test_pinned_arguments_are_bounded_in_bytes_too(bench: Bench) -> None:
+    """A worker is sent no more of them ahead than of others."""
+    pinned = TaskSettings(None, RetryPolicy(0), pinned=True)
+    bench.sleepers()
+    for _ in range(50):
+        task = PlainTask(bench.ledger.new_id(), b"x" * 1_000_000, slot=0, _settings=pinned)
+        bench.scheduler.add(cast("Task[Any]", task))
+    bench.dispatcher.flush()
+    bench.dispatcher.flush()
+    assert 2 <= len(bench.ledger.dispatched) <= 3
+    assert bench.dispatcher.arena.records == len(bench.ledger.dispatched)
+
+
+def test_after_large_arguments_small_ones_go_ahead_as_ever(bench: Bench) -> None:
+    """Not at once, for the next may be large again, but after some runs without one."""
+    for argument in [b"x" * 500_000, *range(60)]:
+        bench.add(argument)
+        bench.dispatcher.flush()
+        for task in bench.dispatcher.drain():
+            assert task.argument is argument
+    assert bench.scheduler.most_ahead == DEPTH_TASKS
+    bench.add(b"x" * 500_000)
+    bench.dispatcher.flush()
+    assert bench.scheduler.most_ahead < 10
+
+
+def test_large_arguments_without_a_span_travel_as_parcels(bench: Bench) -> None:
+    """The arena's spans are full, of tasks that run for long say; lockers are not."""
+    arena = bench.dispatcher.arena
+    for size in (SPAN_LIMIT, 1000):
+        while arena.write_large(0, Bare(b"x" * size)):
+            pass
+    before = arena.records
+    made = bench.add(*[b"x" * 500_000] * 3)
+    bench.dispatcher.flush()
+    assert len(bench.ledger.dispatched) == 3
+    assert arena.records == before + 3
+    for task in made:
+        assert arena.memory[task.offset] == PARCEL
+
+
+def test_the_memory_of_large_arguments_is_given_back(bench: Bench) -> None:
+    """When nothing large has come for a while; what is still in use stays as it is."""
+    due: list[Any] = []
+    bench.dispatcher.parcels.call_later = lambda _seconds, function: due.append(function)
+    stays, goes = bench.add(b"s" * 600_000, b"g" * 700_000)
+    bench.dispatcher.flush()
+    bench.dispatcher.withdraw(cast("Task[Any]", goes))
+    full = os.stat(bench.dispatcher.arena.descriptor).st_blocks
+    while due:
+        due.pop()()
+    left = os.stat(bench.dispatcher.arena.descriptor).st_blocks
+    assert full - left >= 700_000 // 512
+    record = bench.dispatcher.arena.memory[stays.offset : stays.offset + 600_020]
+    assert b"s" * 600_000 in record
 
 
 def test_nobody_is_woken_who_does_not_exist(bench: Bench) -> None:

@@ -35,6 +35,17 @@ def stream_of(reports: list[tuple[int, int, float, bytes]]) -> bytes:
     return b"".join(parts)
 
 
+def split_reports(data: bytes) -> tuple[list[_frames.Report], bytes]:
+    """Cut a stretch of a report stream into its whole reports and the rest."""
+    reports: list[_frames.Report] = []
+    position = 0
+    while True:
+        report, position = _frames.next_report(data, position)
+        if report is None:
+            return reports, data[position:]
+        reports.append(report)
+
+
 @given(REPORTS, st.lists(st.floats(0, 1), max_size=8))
 def test_reports_survive_any_cuts(
     reports: list[tuple[int, int, float, bytes]], cuts: list[float]
@@ -44,7 +55,7 @@ def test_reports_survive_any_cuts(
     edges = sorted({0, len(stream), *(int(cut * len(stream)) for cut in cuts)})
     rest, got = b"", []
     for start, end in pairwise(edges):
-        some, rest = _frames.split_reports(rest + stream[start:end])
+        some, rest = split_reports(rest + stream[start:end])
         got += [tuple(report) for report in some]
     assert got == reports
     assert rest == b""
@@ -57,30 +68,30 @@ def test_an_incomplete_report_waits(
     """Of a truncated stream only the whole reports come out; the rest is what was left over."""
     stream = stream_of(reports)
     cut = stream[: max(0, len(stream) - missing)]
-    whole, rest = _frames.split_reports(cut)
+    whole, rest = split_reports(cut)
     assert [tuple(report) for report in whole] == reports[: len(whole)]
     assert stream_of(reports[: len(whole)]) + rest == cut
 
 
-@pytest.mark.parametrize("kind", [0, _frames.EXITING + 1, 0x7F, _frames.IN_PARCEL, 0xFF])
+@pytest.mark.parametrize("kind", [0, _frames.LAST_PART + 1, 0x7F, _frames.IN_PARCEL, 0xFF])
 def test_an_unknown_kind_is_named(kind: int) -> None:
     """The error of a torn stream says which kind of report it met."""
     with pytest.raises(InternalError, match=f"kind {kind},"):
-        _frames.split_reports(_frames.REPORT.pack(0, kind, 1, 0.0))
+        split_reports(_frames.REPORT.pack(0, kind, 1, 0.0))
 
 
 @pytest.mark.parametrize("length", [_frames.MOST_REPORT_BODY + 1, 1 << 20, (1 << 32) - 1])
 def test_a_body_that_no_report_can_have_is_not_waited_for(length: int) -> None:
     """A length above what one write carries is an error as soon as it is read."""
     with pytest.raises(InternalError, match=f"{length} bytes"):
-        _frames.split_reports(_frames.REPORT.pack(length, _frames.RESULT, 1, 0.0))
+        split_reports(_frames.REPORT.pack(length, _frames.RESULT, 1, 0.0))
 
 
 def test_a_report_is_one_write_at_most() -> None:
     """The largest report fills what a pipe takes all or nothing, and is decoded."""
     assert _frames.REPORT.size + _frames.MOST_REPORT_BODY == select.PIPE_BUF
     report = (_frames.RESULT, 7, 0.5, b"x" * _frames.MOST_REPORT_BODY)
-    assert _frames.split_reports(stream_of([report])) == ([report], b"")
+    assert split_reports(stream_of([report])) == ([report], b"")
 
 
 @given(st.integers(1, 2**52 - 1), st.integers(0, 5000))

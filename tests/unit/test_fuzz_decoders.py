@@ -59,10 +59,11 @@ def decode(pieces: Sequence[bytes]) -> tuple[Reports, bytes | None]:
     try:
         for piece in pieces:
             rest += piece
-            reports: Reports = [(0, 0, 0.0, b"")]
-            while reports:
-                reports, rest = _frames.split_reports(rest)
-                decoded += reports
+            report, position = _frames.next_report(rest, 0)
+            while report is not None:
+                decoded.append(report)
+                report, position = _frames.next_report(rest, position)
+            rest = rest[position:]
     except InternalError:
         return decoded, None
     return decoded, rest
@@ -128,7 +129,10 @@ class Listening:
         self.messages: list[bytes] = []
         self.cancelled: list[int] = []
         self._pinned: list[bytes] = []
+        self.reporter = self
         self.on_cancel = self.cancelled.append
+
+    def give_belt_back(self) -> None: ...
 
     def _handle_message(self, body: bytes, _descriptor: int | None) -> None:
         self.messages.append(body)

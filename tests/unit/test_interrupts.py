@@ -79,6 +79,9 @@ class Field:
 
     # What `Interrupts` uses
 
+    def running(self, attempt: int) -> Any:
+        return self.dispatched.get(attempt)
+
     def attempt_of(self, task: int) -> int:
         return task
 

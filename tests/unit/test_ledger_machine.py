@@ -35,7 +35,7 @@ class LedgerMachine(RuleBasedStateMachine):
     def dispatch(self, data: st.DataObject, slot: int) -> None:
         task = self.idle.pop(data.draw(st.integers(0, len(self.idle) - 1)))
         task.slot = slot
-        attempt = self.ledger.dispatch(task)
+        [attempt] = self.ledger.dispatch([task])
         assert attempt not in self.model
         assert attempt not in self.stale
         assert task_of_attempt(attempt) == task.id
@@ -66,7 +66,8 @@ class LedgerMachine(RuleBasedStateMachine):
         begun = {attempt for attempt, since in held if since and attempt in self.model}
         mailed = {a for a, task in self.model.items() if task.pinned and task.slot == slot}
         expected = {a for a, since in held if not since and a in self.model} | mailed - begun
-        lost, not_begun = self.ledger.worker_died(slot, held)
+        over, lost, not_begun = self.ledger.worker_died(slot, held)
+        assert {*over} == {*lost, *not_begun}
         assert sorted(t.id for t in lost) == sorted(self.model[a].id for a in begun)
         assert sorted(t.id for t in not_begun) == sorted(self.model[a].id for a in expected)
         for attempt in begun | expected:

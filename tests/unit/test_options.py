@@ -64,6 +64,7 @@ def test_the_defaults_are_the_documented_ones() -> None:
         {"env": {"A": "", "B": "=x"}},
         {"worker_output": print},
         {"worker_output": "forward"},
+        {"start_method": "template"},
         {"inherent_cost": len, "worker_cost": max},
     ],
 )
@@ -103,6 +104,8 @@ def test_sensible_values_are_kept(changes: dict[str, Any]) -> None:
         ("idle_timeout", 0, ValueError),
         ("worker_output", "nowhere", ValueError),
         ("worker_output", None, ValueError),
+        ("start_method", "fork", ValueError),
+        ("start_method", None, ValueError),
         ("env", {"A": 1}, TypeError),
         ("env", {1: "a"}, TypeError),
     ],

@@ -37,6 +37,8 @@ class PlainTask:
     estimate: float = 0.0
     dispatches: int = 0
     attempts: int = 0
+    batch: None = None
+    members: tuple[()] = ()
     pinned: bool = False
     movable: bool = False
     cost: float | None = None
@@ -80,6 +82,10 @@ class Bench:
         self.outcomes.dispatcher = dispatcher
         interrupts: Any = SimpleNamespace(ended=self.forgotten.append, interrupt=lambda task: None)
         self.outcomes.interrupts = interrupts
+        withdrawals: Any = SimpleNamespace(
+            ended=lambda attempt: None, skipped=lambda task, attempt: False
+        )
+        self.outcomes.withdrawals = withdrawals
         pauses: Any = SimpleNamespace(discard=lambda task: None)
         self.outcomes.pauses = pauses
 
@@ -94,10 +100,18 @@ class Bench:
     def send(self, task: PlainTask) -> int:
         task.slot = 0
         self.scheduler.place(task, 0)
-        return self.ledger.dispatch(task)
+        return self.ledger.dispatch([task])[0]
 
     def result(self, attempt: int, value: Any, cost: float = 0.5) -> _frames.Report:
         return (_frames.RESULT, attempt, cost, pickle.dumps(value))
+
+    def read(self, reports: list[_frames.Report]) -> None:
+        """Have the pool read results."""
+        stream = b"".join(
+            _frames.REPORT.pack(len(body), kind, attempt, cost) + body
+            for kind, attempt, cost, body in reports
+        )
+        assert self.outcomes.results(self.worker, stream, 0) == len(stream)
 
     def failure(self, attempt: int, error: Exception) -> _frames.Report:
         return (_frames.ERROR, attempt, 0.5, pack_error(error, side="worker"))
@@ -127,7 +141,7 @@ def test_results_end_their_tasks(bench: Bench) -> None:
     """Value, cost and worker are the task's; its slot is lighter by it; the last makes it idle."""
     (one, first), (two, second) = bench.dispatched(), bench.dispatched()
     nothing = (_frames.NOTHING, second, 0.25, b"")
-    bench.outcomes.results(bench.worker, [bench.result(first, 7), nothing])
+    bench.read([bench.result(first, 7), nothing])
     assert (one.end, two.end) == (7, None)
     assert (one.cost, two.cost, one.worker, one.attempts) == (0.5, 0.25, "the worker", 1)
     assert bench.counts == (0, 2, 0, 0)
@@ -139,7 +153,7 @@ def test_a_report_counts_once(bench: Bench) -> None:
     """The second report of an attempt is stale, whatever it says."""
     task, attempt = bench.dispatched()
     report = bench.result(attempt, 1)
-    bench.outcomes.results(bench.worker, [report, report])
+    bench.read([report, report])
     bench.outcomes.error(bench.worker, bench.failure(attempt, ValueError()))
     bench.outcomes.skipped(bench.worker, (_frames.SKIPPED, attempt, 0.0, b""))
     assert task.end == 1
@@ -151,7 +165,7 @@ def test_the_result_of_a_cancelled_task_goes_nowhere(bench: Bench) -> None:
     """The cancellation was the end; what its worker reports later only frees the place."""
     task, attempt = bench.dispatched()
     bench.cancel(task)
-    bench.outcomes.results(bench.worker, [bench.result(attempt, 1)])
+    bench.read([bench.result(attempt, 1)])
     assert task.end == "cancelled"
     assert bench.counts == (0, 0, 0, 1)
     assert bench.scheduler.slots[0].count == 0
@@ -162,7 +176,7 @@ def test_one_unreadable_result_fails_alone(bench: Bench) -> None:
     tasks = [bench.dispatched() for _ in range(3)]
     values = [1, OneWayResult(), 3]
     reports = [bench.result(a, value) for (_, a), value in zip(tasks, values, strict=True)]
-    bench.outcomes.results(bench.worker, reports)
+    bench.read(reports)
     assert [tasks[0][0].end, tasks[2][0].end] == [1, 3]
     assert isinstance(tasks[1][0].end, SerializationError)
     assert bench.counts == (0, 2, 1, 0)
@@ -173,7 +187,7 @@ def test_costs_of_tasks_with_a_key_do_not_dilute_the_mean(bench: Bench) -> None:
     """What tasks without a key cost is learned from them alone, also when reported together."""
     (_, plain), (_, keyed) = bench.dispatched(), bench.dispatched(key="other")
     reports = [bench.result(plain, 1, cost=0.4), bench.result(keyed, 1, cost=9.0)]
-    bench.outcomes.results(bench.worker, reports)
+    bench.read(reports)
     assert bench.costs.mean == pytest.approx(0.4)
 
 
@@ -226,7 +240,7 @@ def test_a_timeout_ends_a_task_once(bench: Bench, ending: str) -> None:
     elif ending == "skipped":
         bench.outcomes.skipped(bench.worker, (_frames.SKIPPED, attempt, 0.0, b""))
     else:
-        bench.outcomes.results(bench.worker, [bench.result(attempt, 1)])
+        bench.read([bench.result(attempt, 1)])
     assert isinstance(task.end, TaskTimeout)
     assert bench.counts == (0, 0, 1, 0)
     assert bench.outcomes._timed_out == set()

@@ -150,10 +150,10 @@ class RecoveryMachine(RuleBasedStateMachine):
         self.read_reports(index)
         self.scheduler.slots[index].open = False
         held = [(lane.attempt, lane.begun) for lane in slot.lanes if lane.attempt]
-        lost, not_begun = self.ledger.worker_died(index, held)
+        over, lost, not_begun = self.ledger.worker_died(index, held)
         slot.mail.clear()
         slot.lanes = []
-        for task in (*lost, *not_begun):
+        for task in over:
             self.scheduler.finished(task)
         for task in lost:
             if not task.done():
@@ -215,7 +215,7 @@ class RecoveryMachine(RuleBasedStateMachine):
         unsent = []
         for task in tasks:
             assert task.home in (-1, index)
-            attempt = self.ledger.dispatch(task)
+            [attempt] = self.ledger.dispatch([task])
             if task.pinned:
                 slot.mail.append(attempt)
             elif len(slot.queue) < QUEUE_HOLDS:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -42,6 +44,14 @@ async def test_an_empty_queue_waits() -> None:
         assert got[-1] == item
     queue.close()
     await consumer
+
+
+def test_it_says_what_it_is() -> None:
+    """How many items wait, and whether more may come."""
+    queue = WorkQueue(1, 2)
+    assert repr(queue) == "<WorkQueue open, 2 waiting>"
+    queue.close()
+    assert repr(queue) == "<WorkQueue closed, 2 waiting>"
 
 
 async def test_throw_ends_the_iteration_after_the_items() -> None:
@@ -106,3 +116,68 @@ async def test_closing_wakes_everybody() -> None:
     await settle()
     queue.close()
     assert await asyncio.gather(*waiting) == [None, None, None]
+
+
+async def consume_all(queue: WorkQueue[int]) -> list[int]:
+    return [item async for item in queue]
+
+
+def test_it_is_fed_and_read_in_any_thread() -> None:
+    """Several threads feed several loops; each item goes to one of them, and nobody sleeps on."""
+    queue: WorkQueue[int] = WorkQueue()
+
+    def feed(start: int) -> None:
+        for item in range(start, start + 500):
+            queue.add(item)
+
+    with ThreadPoolExecutor(5) as threads:
+        readers = [threads.submit(asyncio.run, consume_all(queue)) for _ in range(2)]
+        list(threads.map(feed, range(0, 1500, 500)))
+        queue.close()
+        assert sorted(readers[0].result() + readers[1].result()) == list(range(1500))
+
+
+async def test_another_thread_wakes_who_waits() -> None:
+    """Each item by itself, and the end."""
+    queue: WorkQueue[int] = WorkQueue()
+    for item in range(3):
+        reading = asyncio.ensure_future(anext(queue))
+        await settle()
+        threading.Thread(target=queue.add, args=(item,)).start()
+        assert await reading == item
+    reading = asyncio.ensure_future(anext(queue, -1))
+    await settle()
+    threading.Thread(target=queue.close).start()
+    assert await reading == -1
+
+
+async def test_who_is_cancelled_when_another_thread_wakes_it_passes_that_on() -> None:
+    """The item is on its way to the one, who does not wait any more; the other gets it."""
+    queue: WorkQueue[int] = WorkQueue()
+    first = asyncio.ensure_future(anext(queue))
+    second = asyncio.ensure_future(anext(queue))
+    await settle()
+    feeder = threading.Thread(target=queue.add, args=(1,))
+    feeder.start()
+    feeder.join()
+    first.cancel()
+    assert await second == 1
+    assert first.cancelled()
+
+
+async def test_a_loop_that_has_ended_takes_nothing() -> None:
+    """An iterator that was left waiting in it is passed over."""
+    queue: WorkQueue[int] = WorkQueue()
+
+    def leave_waiting() -> None:
+        loop = asyncio.new_event_loop()
+        waiting = loop.create_task(queue._wait())
+        loop.run_until_complete(asyncio.sleep(0))
+        loop.close()
+        waiting._log_destroy_pending = False  # type: ignore[attr-defined]
+
+    await asyncio.to_thread(leave_waiting)
+    reading = asyncio.ensure_future(anext(queue))
+    await settle()
+    queue.add(1)
+    assert await reading == 1

@@ -25,12 +25,20 @@ from workpool._system.memory import anonymous_file
 IDLE = 0  # perf_counter_ns since when it sleeps or has free lanes; 0: every lane is busy
 STOLEN = 1  # how many tasks it has taken from other slots' queues
 MAIL_READ = 6  # how many pieces of mail it has received and acted on
+SHELF = 9  # the member of a batch whose result is the first on the shelf
+STRETCH = 7  # which items of a chunk it is running, and the attempt they belong to
+KEPT = 10  # how many bytes of results of a chunk are in its tray, and the attempt they belong to
 # Written by the pool.
 MAIL = 2  # how many pieces of mail have been sent to the slot
 INTERRUPT = 3  # the attempt that SIGINT is about
 CONDEMNED = 4  # the attempt the worker is about to be killed for
 REPORTS_READ = 5  # bytes of the worker's reports that the pool has read
-_HEADER_WORDS = 8
+REVOKED = 8  # the attempt of a chunk of which the worker is to begin nothing more
+BELT_READ = 11  # how far the pool has read the slot's belt, in bytes since its worker's start
+_HEADER_WORDS = 12
+SHELF_BYTES = 4096
+TRAY_BYTES = 256 << 10  # touched only while there are chunks
+BELT_BYTES = 4 << 20  # touched only while there are large results
 _LANE_WORDS = 3
 _BEGUN = 2
 WORD = 8
@@ -48,6 +56,10 @@ class StatusPage:
         self._record_words = _HEADER_WORDS + _LANE_WORDS * lanes
         self._map = mmap.mmap(descriptor, page_bytes(slots, lanes))
         self._bytes = memoryview(self._map)
+        slots = max(1, slots)
+        self._belts = _belts_start(slots, lanes)
+        self._trays = self._belts + slots * BELT_BYTES
+        self._shelves = self._trays + slots * TRAY_BYTES
         self.words = self._bytes.cast("Q")
 
     def field(self, slot: int, field: int) -> int:
@@ -66,6 +78,25 @@ class StatusPage:
         """Return the 16 bytes of a lane that the kernel writes a token into."""
         start = self.attempt_index(slot, lane) * WORD
         return self._bytes[start : start + TOKEN.size]
+
+    def shelf(self, slot: int) -> memoryview:
+        """Return the bytes in which a worker keeps results that it has not reported yet."""
+        start = self._shelves + slot * SHELF_BYTES
+        return self._bytes[start : start + SHELF_BYTES]
+
+    def tray(self, slot: int) -> memoryview:
+        """Return the bytes in which a worker keeps the results of a chunk until it is reported."""
+        start = self._trays + slot * TRAY_BYTES
+        return self._bytes[start : start + TRAY_BYTES]
+
+    def belt(self, slot: int) -> memoryview:
+        """Return the bytes through which a worker's large results travel."""
+        start = self._belts + slot * BELT_BYTES
+        return self._bytes[start : start + BELT_BYTES]
+
+    def give_belt_back(self, slot: int) -> None:
+        """Give back the physical memory of a belt with nothing on it, from its worker. Raises `OSError`."""
+        self._map.madvise(mmap.MADV_REMOVE, self._belts + slot * BELT_BYTES, BELT_BYTES)
 
     def held(self, slot: int) -> list[tuple[int, int]]:
         """Return (attempt, begun) of every lane of a slot that has ever been used."""
@@ -97,7 +128,13 @@ class StatusPage:
 
 def page_bytes(slots: int, lanes: int) -> int:
     """Return the size of a page."""
-    return max(1, slots) * (_HEADER_WORDS + _LANE_WORDS * lanes) * WORD
+    slots = max(1, slots)
+    return _belts_start(slots, lanes) + slots * (BELT_BYTES + TRAY_BYTES + SHELF_BYTES)
+
+
+def _belts_start(slots: int, lanes: int) -> int:
+    records = slots * (_HEADER_WORDS + _LANE_WORDS * lanes) * WORD
+    return -(-records // mmap.PAGESIZE) * mmap.PAGESIZE  # whole pages, so that they can be given back
 
 
 def new_page(slots: int, concurrency: int) -> StatusPage:

@@ -15,6 +15,8 @@ import termios
 
 from workpool._frames import TOKEN, TOKENS_PER_WRITE
 
+_LONGEST_WRITE = TOKENS_PER_WRITE * TOKEN.size
+
 
 class TokenQueue:
     """The pool's side of a slot's queue. Never blocks."""
@@ -29,19 +31,17 @@ class TokenQueue:
             self.close()
             raise
 
-    def push(self, tokens: list[bytes]) -> int:
+    def push(self, tokens: bytes) -> int:
         """Append tokens; return how many of them went in before the queue was full.
 
         Raises `OSError` (ENOMEM) if it is not full and none goes in.
         """
         done = 0
         while done < len(tokens):
-            some = tokens[done : done + TOKENS_PER_WRITE]
+            some = tokens[done : done + _LONGEST_WRITE]
             try:
-                os.write(self.write_end, b"".join(some))
+                os.write(self.write_end, some)
             except BlockingIOError:
-                if len(some) == 1:
-                    break
                 # All or nothing: the last few places are filled one at a time.
                 done += self._push_singly(some)
                 break
@@ -50,7 +50,7 @@ class TokenQueue:
                     raise
                 break
             done += len(some)
-        return done
+        return done // TOKEN.size
 
     def waiting(self) -> int:
         """Return how many tokens nobody has taken yet; 1 if that cannot be known, so that somebody looks."""
@@ -75,10 +75,11 @@ class TokenQueue:
         os.close(self.read_end)
         os.close(self.write_end)
 
-    def _push_singly(self, tokens: list[bytes]) -> int:
-        for index, token in enumerate(tokens):
+    def _push_singly(self, tokens: bytes) -> int:
+        """Return how many bytes went in."""
+        for start in range(0, len(tokens), TOKEN.size):
             try:
-                os.write(self.write_end, token)
+                os.write(self.write_end, tokens[start : start + TOKEN.size])
             except OSError:
-                return index
+                return start
         return len(tokens)

@@ -1,4 +1,8 @@
-"""The program a worker process runs. Arguments: pool's name, slot, descriptor of the mail socket."""
+"""The program a worker process runs, and a template.
+
+Arguments: pool's name, slot, descriptors of mail, report and liveness; of a template the pool's name,
+"template", descriptors of control and liveness.
+"""
 
 import os
 import sys
@@ -9,6 +13,11 @@ if __name__ == "__main__":
     sys.path[:] = [entry for entry in sys.path if entry != os.path.dirname(__file__)]
     sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.dirname(__file__))))
 
-    from workpool._worker.boot import main
+    if sys.argv[2] == "template":
+        from workpool._worker.template import main as be_template
 
-    main(int(sys.argv[-1]))
+        be_template(int(sys.argv[3]), int(sys.argv[4]))
+    else:
+        from workpool._worker.boot import main
+
+        main(int(sys.argv[3]), int(sys.argv[4]), int(sys.argv[5]))

@@ -11,6 +11,7 @@ from typing import Any
 
 from workpool import _frames as frames
 from workpool._system.liveness import ParentGone
+from workpool._worker.chunks import NOT_TAKEN, Chunk
 from workpool._worker.hooks import with_client
 from workpool._worker.worker import Worker
 
@@ -40,6 +41,7 @@ class _AsyncLoop:
     async def run(self) -> str:
         self._loop = asyncio.get_running_loop()
         self._wake = asyncio.Event()
+        self._worker.on_retire = self._wake.set
         self._loop.add_reader(self._worker.mailbox, self._on_mail)
         try:
             while not self._worker.stop_reason or self._running:
@@ -145,6 +147,9 @@ class _AsyncLoop:
                 self._send((frames.SKIPPED, b"", ()), attempt, 0.0)
                 return
             argument, key, meta = work
+            if argument.__class__ is Chunk:
+                self._send(worker.pack_result(NOT_TAKEN), attempt, 0.0)
+                return
             self._current.set((attempt, key, meta))
             if self._pre_task is not None:
                 await self._run_pre_task(attempt, argument)

@@ -25,6 +25,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from workpool._worker.logs import ReportSender
+    from workpool._worker.template import Prepared
+
 EXIT_SECONDS_AFTER_PARENT = 0.8
 """A worker must be gone within a second of its parent, its exit hook included."""
 
@@ -33,20 +36,30 @@ LONGEST_EXIT = 12.0
 gone and whose exit hook, begun before, neither gives up the GIL nor minds a signal."""
 
 
-def main(mail_descriptor: int) -> None:
-    """Run a worker from its first to its last breath."""
+def main(
+    mail_descriptor: int,
+    report_descriptor: int,
+    liveness_descriptor: int,
+    prepared: Prepared | None = None,
+) -> None:
+    """Run a worker from its first to its last breath, or on from what its template has prepared."""
     interrupts.ignore_until_asked()
     mailbox = socket.socket(fileno=mail_descriptor)
-    config = _receive_config(mailbox)
+    config = receive_config(mailbox)
     if config is None:
         return  # the parent ended before it could say anything
     # fault point: configured
-    reporter = Reporter(config.report, mailbox)
-    liveness = Liveness(config.liveness)
-    _keep_to_ourselves(config, mail_descriptor, liveness)
+    reporter = Reporter(report_descriptor, mailbox)
+    liveness = Liveness(liveness_descriptor)
+    private = [mail_descriptor, report_descriptor, liveness_descriptor]
+    _keep_to_ourselves([*private, *config.shared_descriptors], liveness)
     try:
         liveness.guard()
-        _set_up_streams()
+        set_up_streams()
+        if prepared is None:
+            prepare(config, reporter)
+        else:
+            prepared.take_over(config, reporter)
         _run(config, mailbox, reporter, liveness)
     except ParentGone:
         pass
@@ -57,14 +70,18 @@ def main(mail_descriptor: int) -> None:
         mailbox.detach()  # the end of the process closes it
 
 
+def prepare(config: WorkerConfig, sender: ReportSender) -> None:
+    """Make this interpreter one in which the user's modules can be imported."""
+    from workpool._worker.logs import watch_logging
+
+    watch_logging(sender, config.log_levels)
+    sys.path[:] = config.sys_path
+    sys.argv[:] = config.argv
+
+
 def _run(
     config: WorkerConfig, mailbox: socket.socket, reporter: Reporter, liveness: Liveness
 ) -> None:
-    from workpool._worker.logs import watch_logging
-
-    watch_logging(reporter, config.log_levels)
-    sys.path[:] = config.sys_path
-    sys.argv[:] = config.argv
     client = WorkerClient(config.slot, reporter)
     caller = Caller(client)
     try:
@@ -84,7 +101,7 @@ def _run(
     worker = Worker(config, mailbox, reporter, liveness, client, caller, entry)
     loop = _choose_loop(worker)
     # fault point: ready, not yet said
-    reporter.send(frames.READY, 0, pickle.dumps(entry.is_async))
+    reporter.send(frames.READY, 0, pickle.dumps((entry.is_async, entry.takes_batches)))
     try:
         reason = loop(worker)
     except ParentGone:
@@ -123,10 +140,10 @@ def _exit(worker: Worker, reason: str) -> None:
     worker.caller.close()
     for stream in (sys.stdout, sys.stderr):
         if stream is not None:
-            _flush(stream)
+            flush(stream)
 
 
-def _flush(stream: Any) -> None:
+def flush(stream: Any) -> None:
     """Write out what is buffered. If nobody reads it any more it goes nowhere, without a word."""
     try:
         stream.flush()
@@ -159,27 +176,19 @@ def _report_failed_start(reporter: Reporter, error: BaseException) -> None:
     reporter.send(frames.START_FAILED, 0, pickle.dumps((kind, pack_error(error, side="worker"))))
 
 
-def _receive_config(mailbox: socket.socket) -> WorkerConfig | None:
+def receive_config(mailbox: socket.socket) -> WorkerConfig | None:
+    """Wait for the first thing that the pool says; None if it ends before."""
     data, descriptor = mail.receive(mailbox, wait=True)
     if descriptor is not None:
         data = bytes(read_parcel(descriptor)[0])
     return pickle.loads(data) if data else None
 
 
-def _keep_to_ourselves(config: WorkerConfig, mail_descriptor: int, liveness: Liveness) -> None:
+def _keep_to_ourselves(ours: list[int], liveness: Liveness) -> None:
     """Let no program or forked child of a task hold the pool's descriptors.
 
     One that did would keep a dead pool's queues, and our own liveness, alive.
     """
-    ours = [
-        mail_descriptor,
-        config.report,
-        config.liveness,
-        config.arena,
-        config.status_page,
-        *config.queues,
-        *config.lockers,
-    ]
     for descriptor in ours:
         os.set_inheritable(descriptor, False)
 
@@ -195,7 +204,8 @@ def _keep_to_ourselves(config: WorkerConfig, mail_descriptor: int, liveness: Liv
     os.register_at_fork(after_in_child=close_in_child)
 
 
-def _set_up_streams() -> None:
+def set_up_streams() -> None:
+    """Have what goes wrong, and what is printed, seen at once."""
     try:  # noqa: SIM105 - contextlib is not imported in every worker
         # A worker that a fault in native code ends leaves the Python stack where its errors go.
         faulthandler.enable()

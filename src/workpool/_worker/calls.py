@@ -46,6 +46,8 @@ def call_each(function: Callable[..., Any], chunk: Sequence[tuple[Any, ...]]) ->
 class Start:
     """An executor's start hook: the user's initializer, in a process that multiprocessing knows."""
 
+    keeps_client = False
+
     def __init__(
         self,
         initializer: Callable[..., object] | None,

@@ -62,6 +62,7 @@ class WorkerClient:
         self._listeners.add(REQUEST, answer)
         self._current: Callable[[], tuple[int, Hashable | None, Any] | None] = lambda: None
         self._poll: Callable[[], None] = lambda: None
+        self._retire: Callable[[str], None] = lambda reason: None
         self._claim_next = no_claim
 
     @property

@@ -11,17 +11,21 @@ from types import ModuleType
 from workpool import _frames as frames
 from workpool._quick import pickle
 from workpool._system.liveness import ParentGone
-from workpool._worker.reporter import Reporter
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import logging
     from collections.abc import Mapping, Sequence
     from importlib.machinery import ModuleSpec
-    from typing import Any
+    from typing import Any, Protocol
+
+    class ReportSender(Protocol):
+        """A `Reporter`, as far as log records need one."""
+
+        def send(self, kind: int, attempt: int, body: Any) -> None: ...
 
 
-def watch_logging(reporter: Reporter, levels: Mapping[str, int]) -> None:
+def watch_logging(reporter: ReportSender, levels: Mapping[str, int]) -> None:
     """Forward records from the moment on that `logging` is imported."""
     if "logging" in sys.modules:
         _install(sys.modules["logging"], reporter, levels)
@@ -32,7 +36,7 @@ def watch_logging(reporter: Reporter, levels: Mapping[str, int]) -> None:
 class _Finder:
     """Finds nothing itself; acts when `logging` has been imported."""
 
-    def __init__(self, reporter: Reporter, levels: Mapping[str, int]) -> None:
+    def __init__(self, reporter: ReportSender, levels: Mapping[str, int]) -> None:
         self._reporter = reporter
         self._levels = levels
 
@@ -55,7 +59,7 @@ class _Finder:
 class _Loader:
     """Loads a module as its own loader does, and installs the forwarding afterwards."""
 
-    def __init__(self, loader: Any, reporter: Reporter, levels: Mapping[str, int]) -> None:
+    def __init__(self, loader: Any, reporter: ReportSender, levels: Mapping[str, int]) -> None:
         self._loader = loader
         self._reporter = reporter
         self._levels = levels
@@ -72,7 +76,7 @@ class _Loader:
         _install(module, self._reporter, self._levels)
 
 
-def _install(logging: Any, reporter: Reporter, levels: Mapping[str, int]) -> None:
+def _install(logging: Any, reporter: ReportSender, levels: Mapping[str, int]) -> None:
     class Forwarder(logging.Handler):  # type: ignore[misc]
         """Sends each record to the pool."""
 
@@ -99,8 +103,15 @@ def _install(logging: Any, reporter: Reporter, levels: Mapping[str, int]) -> Non
 
     formatter = logging.Formatter()
     logging.root.addHandler(Forwarder())
-    for name, level in levels.items():
-        logging.getLogger(name or None).setLevel(level)
+    set_levels(levels)
+
+
+def set_levels(levels: Mapping[str, int]) -> None:
+    """Give the loggers the levels they have in the parent, if this process has any loggers."""
+    logging = sys.modules.get("logging")
+    if logging is not None:
+        for name, level in levels.items():
+            logging.getLogger(name or None).setLevel(level)
 
 
 def _plain(value: Any) -> Any:

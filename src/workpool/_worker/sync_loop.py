@@ -5,21 +5,26 @@ from __future__ import annotations
 import select
 import time
 from _thread import get_ident
+from os import readv
 from types import CoroutineType
 
 from workpool import _frames as frames
 from workpool._quick import pickle
-from workpool._serialization import unreadable
+from workpool._serialization import PLAIN_TYPES, unreadable
 from workpool._system.liveness import ParentGone
-from workpool._system.status_page import CONDEMNED, INTERRUPT, REPORTS_READ
+from workpool._system.status_page import CONDEMNED, INTERRUPT, MAIL, REPORTS_READ
+from workpool._worker.batches import BatchRunner
+from workpool._worker.chunks import Chunk, ChunkDone, ChunkRunner
 from workpool._worker.client import NextTask, no_claim
 from workpool._worker.hooks import with_client
 from workpool._worker.interrupts import Interruptible
+from workpool._worker.resolve import takes_client
+from workpool._worker.vigil import Vigil
 from workpool._worker.worker import Worker
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Hashable
+    from collections.abc import Hashable, Sequence
     from typing import Any
 
 _LANES = (0, 1)
@@ -28,8 +33,12 @@ _SAFE_UNREAD = 24 << 10
 """Bytes in the report pipe at which one more report surely finds room: it holds 64 KiB, of which small
 writes may waste nearly half."""
 
+_NO_VALUE: tuple[int, bytes, Sequence[Any]] = (frames.NOTHING, b"", ())
+
+_NOTHING: Any = None
 _clock = time.perf_counter_ns
 _unpack = frames.TOKEN.unpack
+_loads, _dumps = pickle.loads, pickle.dumps
 
 
 class _Skipped(Exception):
@@ -66,6 +75,8 @@ class _SyncLoop:
         self._call = with_client(worker.entry.function, worker.client)
         hook = worker.entry.pre_task
         self._pre_task = None if hook is None else with_client(hook, worker.client)
+        by_items = hook is not None or takes_client(worker.entry.function)
+        self._chunks = ChunkRunner(worker, self._call, by_items=by_items)
         self._limited = worker.config.max_tasks is not None or worker.config.max_memory is not None
         self._words = worker.words
         self._arena = worker.arena
@@ -73,33 +84,43 @@ class _SyncLoop:
         self._begun_words = [page.begun_index(slot, lane) for lane in _LANES]
         self._read_word = page.field(slot, REPORTS_READ)
         self._condemned_word = page.field(slot, CONDEMNED)
-        self._interruptible = Interruptible(worker.words, page.field(slot, INTERRUPT))
+        self._interrupt_word = page.field(slot, INTERRUPT)
+        self._mail_word = page.field(slot, MAIL)
+        self._interruptible = Interruptible(worker.words, self._interrupt_word)
         worker.reporter.interruptible = self._interruptible
         self._current: tuple[int, Hashable | None, Any] | None = None
         self._claimed: _Claimed | None = None
+        self._found_empty = False
+        """Whether this worker's own queue was empty just now: a look round can wait for the last one."""
         worker.client._current = lambda: self._current
         worker.client._claim_next = self._claim_next
+        self._batches = BatchRunner(
+            worker, self._call, self._interruptible, self._wait_while_condemned
+        )
+        self._mailbox = worker.mailbox.fileno()
         self._poll = select.poll()
         self._poll.register(worker.queue, select.POLLIN)
         self._poll.register(worker.mailbox, select.POLLIN)
+        self._vigil = Vigil(self._poll, len(worker.config.queues))
 
     def run(self) -> str:
         """Run tasks until there is a reason to end; return it."""
-        worker, liveness, lane, taken = self._worker, self._worker.liveness, 0, False
+        worker, liveness, lane = self._worker, self._worker.liveness, 0
         while True:
-            if not taken:  # what is taken cannot be stolen any more, so it comes first
-                if worker.has_mail:
-                    worker.read_mail()
-                if worker.stop_reason:
-                    return worker.stop_reason
+            if worker.has_mail:
+                worker.read_mail()
+            if worker.stop_reason:
+                return worker.stop_reason
             # fault point: before the claim
-            if not taken and not worker.claim(lane):
+            if not worker.claim(lane):
                 self._sleep()
                 continue
             if not liveness.guarded:
                 liveness.guard()
-            taken = self._run_task(lane, 1 - lane)
-            lane = 1 - lane
+            lane = self._run_from(lane)
+            if self._found_empty:
+                self._found_empty = False
+                self._sleep()
             if self._limited:
                 worker.count_begun()
                 worker.check_memory()
@@ -119,63 +140,106 @@ class _SyncLoop:
             # fault point: after the last look
             worker.liveness.relax()
             # fault point: before the poll
-            events = self._poll.poll()
+            events = self._vigil.look() or self._poll.poll()
         finally:
             worker.lower_idle_flag()
         # fault point: woken
-        if any(event & (select.POLLHUP | select.POLLERR) for _, event in events):
-            raise ParentGone
-        if any(descriptor == worker.mailbox.fileno() for descriptor, _ in events):
-            # fault point: woken by mail
-            worker.read_mail()
+        for descriptor, event in events:
+            if event & (select.POLLHUP | select.POLLERR):
+                raise ParentGone
+            if descriptor == self._mailbox:
+                # fault point: woken by mail
+                worker.read_mail()
 
-    def _run_task(self, lane: int, next_lane: int) -> bool:
-        """Run the task in a lane and report it; return whether there is one in the next lane."""
-        # The hottest code there is: a tiny task costs about as much as what is around it here.
-        attempt, offset, length = _unpack(self._cells[lane])
-        worker, words, interruptible = self._worker, self._words, self._interruptible
-        # The time is written before the mark is read: see Interrupts, step 2.
-        # fault point: claimed
-        words[self._begun_words[lane]] = start = _clock()
-        try:
-            # fault point: begun
-            argument = self._load(attempt, offset, length)
-            interruptible.begin(attempt)
+    def _run_from(self, lane: int) -> int:  # noqa: C901 - see below
+        """Run the task in a lane, and those taken after it; return the lane that is free then.
+
+        The hottest code there is. A tiny task costs as much as what is around it here, so what
+        applies to nearly every task stands here in full, and everything is a local variable.
+        """
+        worker, words, arena = self._worker, self._words, self._arena
+        liveness, reporter, interruptible = worker.liveness, worker.reporter, self._interruptible
+        cells, begun_words, queue = self._cells, self._begun_words, worker.queue
+        interrupt_word, condemned_word = self._interrupt_word, self._condemned_word
+        call, pre_task, clock, loads, dumps = self._call, self._pre_task, _clock, _loads, _dumps
+        while True:
+            attempt, offset, length = _unpack(cells[lane])
+            # The time is written before the mark is read: see Interrupts, step 2.
+            # fault point: claimed
+            words[begun_words[lane]] = start = clock()
             try:
-                if self._pre_task is not None:
-                    start = self._run_pre_task(attempt, argument)
-                # fault point: before the call
-                value = self._call(argument)
-                # fault point: after the call
-                if worker.liveness.forked:
-                    raise SystemExit(0)  # a child that the task forked ends with its function
-                if value.__class__ is CoroutineType:
-                    value = worker.caller.finish(value)
-            finally:
-                interruptible.attempt = 0
-            cost = (_clock() - start) / 1e9
-            outcome = worker.pack_result(value)
-        except _Skipped:
-            cost, outcome = 0.0, (frames.SKIPPED, b"", ())
-        except BaseException as error:
-            if worker.liveness.forked:
-                raise
-            cost = (_clock() - start) / 1e9
-            outcome = worker.pack_error(error)
-        # fault point: before the next is taken
-        self._current = None
-        taken = self._claimed is not None or (self._may_take_ahead and worker.claim_own(next_lane))
-        # fault point: the next is taken
-        if not taken:
-            worker.liveness.relax()
-        # fault point: before the report
-        worker.report(attempt, cost, outcome)
-        # fault point: reported
-        words[self._begun_words[lane]] = 0
-        # fault point: cleared
-        if words[self._condemned_word]:
-            self._wait_while_condemned(attempt)
-        return taken
+                # fault point: begun
+                if arena[offset] or self._claimed is not None:
+                    argument = self._load(lane, attempt, offset, length)
+                else:
+                    self._current = (attempt, None, None)
+                    try:
+                        argument = loads(arena[offset + 1 : offset + length])
+                    except Exception as error:
+                        raise unreadable("argument", "worker", error) from error
+                interruptible.attempt = attempt
+                try:
+                    if words[interrupt_word] == attempt:
+                        interruptible.begin(attempt)
+                    if argument.__class__ is Chunk:
+                        self._chunks.run(attempt, argument)  # raises ChunkDone
+                    if pre_task is not None:
+                        start = self._run_pre_task(attempt, argument)
+                    # fault point: before the call
+                    value = call(argument)
+                    # fault point: after the call
+                    if liveness.forked:
+                        raise SystemExit(0)  # a child that the task forked ends with its function
+                    if value.__class__ is CoroutineType:
+                        value = worker.caller.finish(value)
+                finally:
+                    interruptible.attempt = 0
+                cost = (clock() - start) / 1e9
+                if value is None:
+                    kind, body, buffers = _NO_VALUE
+                elif value.__class__ in PLAIN_TYPES:
+                    kind, body, buffers = frames.RESULT, dumps(value, 5), ()
+                else:
+                    kind, body, buffers = worker.pack_result(value)
+            except ChunkDone as done:
+                cost, kind, body, buffers = done.args
+            except _Skipped:
+                cost, kind, body, buffers = 0.0, frames.SKIPPED, b"", ()
+            except BaseException as error:
+                if liveness.forked:
+                    raise
+                cost = (clock() - start) / 1e9
+                kind, body, buffers = worker.pack_error(error)
+            # fault point: before the next is taken
+            self._current = None
+            if self._claimed is not None:
+                taken = True
+            elif not self._may_take_ahead:
+                taken = False
+            elif worker.pinned:
+                taken = worker.claim_own(1 - lane)
+            else:
+                try:
+                    taken = readv(queue, worker.cells[1 - lane]) > 0
+                except BlockingIOError:
+                    taken, self._found_empty = False, True
+            # fault point: the next is taken
+            if not taken:
+                liveness.relax()
+            # fault point: before the report
+            try:
+                reporter.send(kind, attempt, body, cost, buffers)
+            except OSError as error:
+                worker.report_refusal(attempt, cost, error)
+            # fault point: reported
+            words[begun_words[lane]] = 0
+            # fault point: cleared
+            if words[condemned_word]:
+                self._wait_while_condemned(attempt)
+            value = argument = buffers = _NOTHING  # their ends belong to this task, not to the next
+            lane = 1 - lane
+            if not taken:
+                return lane
 
     @property
     def _may_take_ahead(self) -> bool:
@@ -184,30 +248,25 @@ class _SyncLoop:
         Not when this worker may have to end, and not when the report could have to wait because the
         pool does not read: the task would wait with it, and nobody could steal it.
         """
-        worker = self._worker
-        unread = worker.reporter.written - self._words[self._read_word]
-        return unread < _SAFE_UNREAD and not (
-            self._limited
-            or worker.has_mail
+        worker, words = self._worker, self._words
+        return not (
+            words[self._mail_word] != worker.mail_seen
+            or self._limited
             or worker.stop_reason
-            or self._words[self._condemned_word]
+            or words[self._condemned_word]
+            or worker.reporter.written - words[self._read_word] >= _SAFE_UNREAD
         )
 
-    def _load(self, attempt: int, offset: int, length: int) -> Any:
-        if self._arena[offset] or self._claimed is not None:
-            work = (
-                self._load_claimed(offset) if self._claimed else self._worker.load(offset, length)
-            )
-            if work is None:
-                raise _Skipped
-            argument, key, meta = work
-            self._current = (attempt, key, meta)
-            return argument
-        self._current = (attempt, None, None)
-        try:
-            return pickle.loads(self._arena[offset + 1 : offset + length])
-        except Exception as error:
-            raise unreadable("argument", "worker", error) from error
+    def _load(self, lane: int, attempt: int, offset: int, length: int) -> Any:
+        """Load an argument that is not just a pickle in the arena; run what is no single task."""
+        if self._arena[offset] & frames.BATCH:
+            self._batches.run(lane, attempt, offset, length)  # raises ChunkDone
+        work = self._load_claimed(offset) if self._claimed else self._worker.load(offset, length)
+        if work is None:
+            raise _Skipped
+        argument, key, meta = work
+        self._current = (attempt, key, meta)
+        return argument
 
     def _load_claimed(self, offset: int) -> tuple[Any, Hashable | None, Any] | None:
         claimed, self._claimed = self._claimed, None
@@ -234,6 +293,8 @@ class _SyncLoop:
         if self._claimed.work is None:
             return None
         argument, key, meta = self._claimed.work
+        if argument.__class__ is Chunk:
+            argument = argument.items[0]
         return NextTask(frames.task_of_attempt(worker.token(lane)[0]), key, meta, argument)
 
     def _take_ahead(self, lane: int) -> bool:

@@ -5,17 +5,20 @@ from __future__ import annotations
 import fcntl
 import os
 import select
+import sys
 import time
 from _thread import get_ident
 from collections import deque
 
 from workpool import _frames as frames
+from workpool._attached import forget
 from workpool._quick import socket
 from workpool._serialization import Serializer, loads, pack_error
 from workpool._system import mail
-from workpool._system.arena import map_arena
+from workpool._system.arena import LAYOUT_START, map_arena
+from workpool._system.belt import Belt
 from workpool._system.liveness import Liveness, ParentGone
-from workpool._system.memory import read_parcel
+from workpool._system.memory import copy_parts, read_parcel
 from workpool._system.status_page import IDLE, MAIL, MAIL_READ, STOLEN, StatusPage
 from workpool._worker.client import WorkerClient
 from workpool._worker.hooks import Caller, print_traceback
@@ -64,6 +67,7 @@ class Worker:
         """Why this worker is to end between tasks; empty while it is not."""
         self.on_cancel: Callable[[int], None] = lambda attempt: None
         self.on_message: Callable[[Any], None] = caller.finish
+        self.on_retire: Callable[[], None] = lambda: None
         slot = config.slot
         self.page = StatusPage(config.status_page, len(config.queues), config.concurrency)
         self.words = self.page.words
@@ -71,7 +75,7 @@ class Worker:
         self._mail_word = self.page.field(slot, MAIL)
         self._stolen_word = self.page.field(slot, STOLEN)
         self._mail_read_word = self.page.field(slot, MAIL_READ)
-        self._mail_seen = 0
+        self.mail_seen = 0
         self._mail_received = 0
         self.arena = memoryview(map_arena(config.arena))
         self.queue = config.queues[slot]
@@ -84,13 +88,16 @@ class Worker:
         for queue in config.queues:
             self._all_poll.register(queue, select.POLLIN)
         self._lockers = config.lockers
-        self._pinned: deque[bytes] = deque()
-        self._cells = [[self.page.token_cell(slot, lane)] for lane in range(self.page.lanes)]
+        self.pinned: deque[bytes] = deque()
+        self.cells = [[self.page.token_cell(slot, lane)] for lane in range(self.page.lanes)]
         self._serializer = Serializer("worker")
+        reporter.on_large = self._serializer.expect_long
+        reporter.belt = Belt(self.page, slot)
         self._begun = 0
         self._dice = os.getpid()
         self._main_thread = get_ident()
         client._poll = self._poll_messages
+        client._retire = self.retire
 
     # Taking tasks
 
@@ -104,13 +111,13 @@ class Worker:
 
     def claim_own(self, lane: int) -> bool:
         """As `claim`, from the tasks pinned to this worker and its own queue only."""
-        if self._pinned:
+        if self.pinned:
             # fault point: before a pinned task is taken
-            self._cells[lane][0][:] = self._pinned.popleft()
+            self.cells[lane][0][:] = self.pinned.popleft()
             # fault point: pinned task taken
             return True
         try:
-            if os.readv(self.queue, self._cells[lane]):
+            if os.readv(self.queue, self.cells[lane]):
                 return True
         except BlockingIOError:
             return False
@@ -118,7 +125,7 @@ class Worker:
 
     def token(self, lane: int) -> tuple[int, int, int]:
         """Return (attempt, offset, length) of the task in a lane."""
-        attempt, offset, length = frames.TOKEN.unpack(self._cells[lane][0])
+        attempt, offset, length = frames.TOKEN.unpack(self.cells[lane][0])
         return attempt, offset, length
 
     def begun_word(self, lane: int) -> int:
@@ -135,7 +142,11 @@ class Worker:
         buffers: Any = ()
         if flags & frames.PARCEL:
             # fault point: before the parcel is fetched
-            data, buffers = read_parcel(self._fetch(offset))
+            data, buffers = read_parcel(self._fetch(offset), returnable=True)
+        elif flags & frames.LAID_OUT:
+            # fault point: before the buffers are copied
+            data, buffers = copy_parts(self.arena[offset + LAYOUT_START : offset + length])
+            # fault point: buffers copied
         if flags & frames.CANCELLED:
             return None
         value = loads(data, buffers, side="worker", subject="argument")
@@ -165,13 +176,23 @@ class Worker:
         kind, body, buffers = outcome
         try:
             self.reporter.send(kind, attempt, body, cost, buffers)
-        except OSError as error:  # no descriptor or no memory for a large result
-            kind, body, _ = self.pack_error(error)
-            self.reporter.send(kind, attempt, body, cost)
+        except OSError as error:
+            self.report_refusal(attempt, cost, error)
 
-    def count_begun(self) -> None:
-        """Count a task, and decide whether it is this worker's last by number."""
-        self._begun += 1
+    def report_refusal(self, attempt: int, cost: float, error: OSError) -> None:
+        """Report that the system has no descriptor or no memory for an outcome."""
+        kind, body, _ = self.pack_error(error)
+        self.reporter.send(kind, attempt, body, cost)
+
+    @property
+    def tasks_left(self) -> int:
+        """How many tasks it may begin before it is replaced, that which it runs included."""
+        limit = self.config.max_tasks
+        return sys.maxsize if limit is None else limit - self._begun
+
+    def count_begun(self, count: int = 1) -> None:
+        """Count tasks, and decide whether the last of them was this worker's last by number."""
+        self._begun += count
         limit = self.config.max_tasks
         if limit is not None and self._begun >= limit:
             self.stop_reason = self.stop_reason or f"retired after {limit} tasks"
@@ -181,6 +202,11 @@ class Worker:
         config = self.config
         if config.max_memory is not None and resident_bytes() > config.max_memory:
             self.stop_reason = self.stop_reason or "retired above its memory limit"
+
+    def retire(self, reason: str) -> None:
+        """End between tasks, now or after those that run."""
+        self.stop_reason = self.stop_reason or reason
+        self.on_retire()
 
     # Sleeping, and what wakes
 
@@ -205,11 +231,11 @@ class Worker:
     @property
     def has_mail(self) -> bool:
         """Whether the pool has sent mail since it was last read."""
-        return bool(self.words[self._mail_word] != self._mail_seen)
+        return bool(self.words[self._mail_word] != self.mail_seen)
 
     def read_mail(self) -> None:
         """Read and act on all mail there is. Raises `ParentGone` at its end."""
-        self._mail_seen = self.words[self._mail_word]
+        self.mail_seen = self.words[self._mail_word]
         # fault point: mail noted
         while True:
             try:
@@ -230,10 +256,15 @@ class Worker:
     def _handle(self, tag: bytes, body: bytes, descriptor: int | None) -> None:
         if tag == frames.MAIL_MESSAGE:
             self._handle_message(body, descriptor)
-        elif tag == frames.MAIL_TASK and len(body) == frames.TOKEN.size:
-            self._pinned.append(body)
+        elif tag == frames.MAIL_TASK and not len(body) % frames.TOKEN.size:
+            size = frames.TOKEN.size
+            self.pinned.extend(body[start : start + size] for start in range(0, len(body), size))
         elif tag == frames.MAIL_CANCEL and len(body) == _ATTEMPT_BYTES:
             self.on_cancel(int.from_bytes(body, "little"))
+        elif tag == frames.MAIL_FORGET:
+            forget(body)
+        elif tag == frames.MAIL_GIVE_BACK:
+            self.reporter.give_belt_back()
         elif tag == frames.MAIL_STOP:
             self.stop_reason = self.stop_reason or "asked to stop"
         elif tag != frames.MAIL_LOOK_ROUND:
@@ -259,7 +290,7 @@ class Worker:
         """Look through the other queues, from a random one on so that thieves spread out."""
         for queue in self._victims():
             try:
-                taken = os.readv(queue, self._cells[lane])
+                taken = os.readv(queue, self.cells[lane])
             except BlockingIOError:
                 continue
             if taken:

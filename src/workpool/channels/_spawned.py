@@ -34,7 +34,7 @@ class SpawnedWorker(Generic[ArgT, ResultT]):
     """A worker that is another program: made by `spawned_worker`, given to `WorkerPool(...)`.
 
     It is an entrypoint like any other: each worker process of the pool keeps one child, started
-    with the worker, and calls `execute` for each task.
+    with the worker, and calls `execute` for each task. It ends when the child has.
     """
 
     command: tuple[str, ...] | None
@@ -52,12 +52,17 @@ class SpawnedWorker(Generic[ArgT, ResultT]):
     async def __call__(self, argument: ArgT, client: WorkerClient) -> ResultT:
         """Run one argument in the child of this worker."""
         child: SpawnedChild = client.state.spawned_child
-        result: ResultT = await child.execute(argument)
+        task = client.task
+        result: ResultT = await child.execute(argument, None if task is None else task.id)
         return result
 
     async def on_worker_start(self, client: WorkerClient) -> None:
         """Start this worker's child."""
-        client.state.spawned_child = child = SpawnedChild(self)
+
+        def end_with_it(reason: str) -> None:
+            client._retire(reason)  # it has its meaning when the worker is ready
+
+        client.state.spawned_child = child = SpawnedChild(self, on_end=end_with_it)
         await child.start()
 
     async def on_worker_exit(self, client: WorkerClient) -> None:
@@ -138,9 +143,10 @@ def spawned_worker(
     the channel, `start_timeout` the start with `init`. What the program prints is seen where the
     pool's workers print.
 
-    A program that ends during a task fails that task with `WorkerCrashed`; one that does not answer
-    in time, whose channel breaks, or whose task is cancelled or timed out, is killed, as nobody
-    knows what it is doing. The next task then has a new one started.
+    A program that ends during a task fails that task with `WorkerCrashed`; then, and when it ends
+    between two tasks, its worker ends too (the event ``worker-exited`` says why) and is replaced. One
+    that does not answer in time, whose channel breaks, or whose task is cancelled or timed out, is
+    killed, as nobody knows what it is doing; its worker starts a new one for the next task.
     """
     for name, handler in (("init", init), ("execute", execute), ("destroy", destroy)):
         check_callable(name, handler)

@@ -30,15 +30,25 @@ class SpawnedChild:
     """A child as a `SpawnedWorker` describes it. Belongs to one event loop."""
 
     def __init__(
-        self, worker: SpawnedWorker[Any, Any], output: LineHandler = print_plainly
+        self,
+        worker: SpawnedWorker[Any, Any],
+        output: LineHandler = print_plainly,
+        on_end: Callable[[str], None] = lambda reason: None,
     ) -> None:
-        """Nothing is started yet. `output` gets what the child prints, line by line."""
+        """Nothing is started yet. `output` gets what the child prints, line by line.
+
+        `on_end` is told how a child ended that ended by itself. Not if it had been given no argument
+        yet: whoever starts another one then could go on so for ever.
+        """
         self.starts = 0
         """How many times a child has been started."""
         self._worker = worker
         self._output = output
+        self._on_end = on_end
         self._channel: ParentChannel | CommandRunner | None = None
         self._starting = asyncio.Lock()
+        self._running = 0
+        self._watched: ParentChannel | None = None
 
     @property
     def alive(self) -> bool:
@@ -69,7 +79,7 @@ class SpawnedChild:
                     raise
                 self._channel = channel
 
-    async def execute(self, argument: Any) -> Any:
+    async def execute(self, argument: Any, task_id: int | None = None) -> Any:
         """Run one argument, in a new child if there is none; return what `execute` returns.
 
         Raises what `execute` raises, and `WorkerCrashed` if the child has ended under it. Leaves no
@@ -78,6 +88,7 @@ class SpawnedChild:
         """
         await self.start()
         channel = self._channel
+        self._running += 1
         try:
             return await _unless_over(channel, self._worker.execute, channel, argument)
         except (ChannelTimeout, asyncio.CancelledError):
@@ -86,10 +97,13 @@ class SpawnedChild:
         except Exception as error:
             if isinstance(channel, ParentChannel) and not channel.active:
                 await channel.closed()  # how it has ended may be news of the next moment
-                self._drop(channel)
                 if not channel.alive:
-                    raise _crash(channel, argument) from error
+                    raise _crash(channel, argument, task_id) from error
+                self._drop(channel)
             raise
+        finally:
+            self._running -= 1
+            self._watch(channel)
 
     async def destroy(self) -> None:
         """Run the `destroy` handler, then end the child.
@@ -109,6 +123,19 @@ class SpawnedChild:
     def kill(self) -> None:
         """End the child at once, if there is one."""
         self._drop(self._channel)
+
+    def _watch(self, channel: ParentChannel | CommandRunner | None) -> None:
+        """See to it that the end of a child that has run an argument is told, now or when it comes."""
+        if isinstance(channel, ParentChannel) and channel is not self._watched:
+            self._watched = channel
+            watch = asyncio.ensure_future(channel.closed())
+            watch.add_done_callback(lambda _: self._on_closed(channel))
+
+    def _on_closed(self, channel: ParentChannel) -> None:
+        self._watched = None
+        if self._channel is channel and not self._running and not channel.alive:
+            self._drop(channel)
+            self._on_end(f"{channel._peer} {channel._child.status}")
 
     def _drop(self, channel: ParentChannel | CommandRunner | None) -> None:
         if self._channel is channel:
@@ -135,7 +162,10 @@ class SpawnedChild:
             async with asyncio.timeout(self._worker.start_timeout) as limit:
                 await _unless_over(channel, self._worker.init, channel)
         except Exception as error:
-            took = f"was not done within {self._worker.start_timeout:g} seconds"
+            took = f"was not done within {self._worker.start_timeout:g} seconds."
+            if isinstance(channel, ParentChannel):
+                took += f" {channel._evidence()}"
+            took += " Give spawned_worker a higher start_timeout= if that may take so long."
             what = took if limit.expired() else f"raised {type(error).__name__}: {error}"
             exit_code = error.exit_code if isinstance(error, ChannelClosed) else None
             raise WorkerStartError(
@@ -148,10 +178,11 @@ def _kill(channel: ParentChannel | CommandRunner | None) -> None:
         channel.destroy(grace=0)
 
 
-def _crash(channel: ParentChannel, argument: Any) -> WorkerCrashed:
+def _crash(channel: ParentChannel, argument: Any, task_id: int | None) -> WorkerCrashed:
     from workpool._worker_crashed import WorkerCrashed
 
-    end = channel._closed_error(f"the task ({brief(argument)})")
+    name = "the task" if task_id is None else f"task {task_id}"
+    end = channel._closed_error(f"{name} ({brief(argument)})")
     return WorkerCrashed(
         f"{end}\nThe other tasks are not affected; use retries= if running it again is safe.",
         pid=channel.id,

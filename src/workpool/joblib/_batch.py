@@ -44,7 +44,8 @@ class Batch:
         items = getattr(self._calls, "items", None)
         if not items:
             return "<a batch of calls>"
-        return f"<{len(items)} calls of {items[0][0]!r}>"
+        count = "a call" if len(items) == 1 else f"{len(items)} calls"
+        return f"<{count} of {items[0][0]!r}>"
 
 
 class _Packed:

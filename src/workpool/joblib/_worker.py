@@ -17,6 +17,8 @@ def run(batch: Callable[[], list[Any]]) -> list[Any]:
 class Start:
     """The start hook: notes where it is, then calls the user's initializer."""
 
+    keeps_client = False
+
     def __init__(
         self, initializer: Callable[..., object] | None, arguments: tuple[Any, ...]
     ) -> None:

@@ -6,5 +6,6 @@ with workpool.sync.WorkerPool(function) as pool:
 
 from workpool.sync._pool import WorkerPool
 from workpool.sync._task import Task
+from workpool.sync._worker_handle import WorkerHandle
 
-__all__ = ["Task", "WorkerPool"]
+__all__ = ["Task", "WorkerHandle", "WorkerPool"]

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import AsyncIterable, Callable, Hashable, Iterable, Iterator
+from functools import partial
 from queue import SimpleQueue
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
-from workpool._checks import check_count
+from workpool._checks import check_count, check_source
 from workpool._retry_policy import RetryPolicy
-from workpool._source_methods import MAP_BUFFER
+from workpool._shown_results import shown_blocking
+from workpool._source_methods import MAP_BUFFER, chunk_size, takes_chunks
+from workpool.sync._chunk_map import map_chunks
+from workpool.sync._loop_results import results_from_loop
 from workpool.sync._task import Task
 
 if TYPE_CHECKING:
+    from workpool.sync._pool import WorkerPool
     from workpool.sync._service import Service
 
 ArgT = TypeVar("ArgT")
@@ -37,20 +42,26 @@ class MapMethods(Generic[ArgT, ResultT]):
         timeout: float | None = None,
         retries: int | RetryPolicy | None = None,
         key: Hashable | None = None,
+        chunksize: int | None = None,
+        progress: bool | str = False,
     ) -> Iterator[ResultT]:
         """Run every item of a source; iterate over the results in the source's order.
 
-        The source is read by whoever asks for the next result, so a source may wait for something or
-        never end: at most `buffer` items (1024 unless given) are between it and the consumer. The
-        first failure is raised in its place and ends the iteration; that, and leaving the iterator
-        (``close()``, or dropping it), cancels what is in flight. What the source raises is raised after
-        the results of what it had given before.
+        Items that take less than a millisecond travel in chunks, each of which is one task, as soon as
+        some have shown it; see `workpool.WorkerPool.map` for when they do not, and for the arguments.
 
-        An async iterable is read in the pool's own thread.
+        The source is read by whoever asks for the next result, so a source may wait for something or
+        never end: at most `buffer` items (1024 unless given, or as many more as keep all workers busy)
+        are between it and the consumer. The first failure is raised in its place and ends the
+        iteration; that, and leaving the iterator (``close()``, or dropping it), cancels what is in
+        flight. What the source raises is raised after the results of what it had given before.
+
+        An async iterable is read in the pool's own thread, on and on as far as `buffer` goes, also while
+        nobody asks for a result. `progress`, True or a label, draws a bar as
+        `process` does.
         """
-        items = self._items(source)
-        add = self._adder(timeout, retries, key)
-        return _map_ordered(items, _buffer(buffer), add)
+        results = self._map(source, buffer, timeout, retries, key, chunksize, ordered=True)
+        return shown_blocking(results, progress, source)
 
     def map_unordered(
         self,
@@ -60,16 +71,42 @@ class MapMethods(Generic[ArgT, ResultT]):
         timeout: float | None = None,
         retries: int | RetryPolicy | None = None,
         key: Hashable | None = None,
+        chunksize: int | None = None,
+        progress: bool | str = False,
     ) -> Iterator[ResultT]:
         """As `map`, but iterate over the results as they come."""
-        items = self._items(source)
-        add = self._adder(timeout, retries, key)
-        return _map_as_completed(items, _buffer(buffer), add)
+        results = self._map(source, buffer, timeout, retries, key, chunksize, ordered=False)
+        return shown_blocking(results, progress, source)
 
-    def _items(self, source: Iterable[ArgT] | AsyncIterable[ArgT]) -> Iterator[ArgT]:
+    def _map(
+        self,
+        source: Iterable[ArgT] | AsyncIterable[ArgT],
+        buffer: int | None,
+        timeout: float | None,
+        retries: int | RetryPolicy | None,
+        key: Hashable | None,
+        chunksize: int | None,
+        *,
+        ordered: bool,
+    ) -> Iterator[ResultT]:
+        check_source(source)
+        pool = cast("WorkerPool[ArgT, ResultT]", self)
+        size = chunk_size(pool._pool, buffer, chunksize)
         if isinstance(source, AsyncIterable):
-            return _read_in_loop(source, self._open)
-        return iter(source)
+            start = partial(
+                pool._pool.map if ordered else pool._pool.map_unordered,
+                source,
+                buffer=buffer,
+                timeout=timeout,
+                retries=retries,
+                key=key,
+                chunksize=chunksize,
+            )
+            return results_from_loop(self._open, start)
+        if (timeout, retries, key) == (None, None, None) and takes_chunks(pool._pool, size):
+            return map_chunks(pool, source, size, ordered=ordered)
+        add = self._adder(timeout, retries, key)
+        return (_map_ordered if ordered else _map_as_completed)(iter(source), _buffer(buffer), add)
 
     def _adder(
         self, timeout: float | None, retries: int | RetryPolicy | None, key: Hashable | None
@@ -155,23 +192,6 @@ class _Feed(Generic[ArgT, ResultT]):
         """Raise what the source has raised."""
         if self._error is not None:
             raise self._error
-
-
-def _read_in_loop(source: AsyncIterable[ArgT], open_pool: Callable[[], Service]) -> Iterator[ArgT]:
-    """Iterate over an async iterable, which is read in the pool's own thread."""
-    iterator = aiter(source)
-
-    async def read() -> ArgT:
-        return await anext(iterator)
-
-    while True:
-        thread = open_pool().thread
-        thread.check_may_wait("map() of an async iterable")
-        try:
-            item = thread.ask_async(read)
-        except StopAsyncIteration:
-            return
-        yield item
 
 
 def _buffer(buffer: int | None) -> int:

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterable, Callable, Coroutine, Hashable, Iterab
 from contextlib import suppress
 from functools import partial
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, Unpack, overload
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, Unpack, cast, overload
 
 from workpool._entrypoint import Entrypoint
 from workpool._options import LIGHT, Affinity
@@ -17,12 +17,12 @@ from workpool._pool import WorkerPool as AsyncioPool
 from workpool._progress import CompletionEvent, ErrorEvent, ProcessSummary
 from workpool._retry_policy import RetryPolicy
 from workpool._statistics import PoolStatistics
-from workpool._worker_handle import WorkerHandle
 from workpool.errors import PoolClosed, WorkerStartError
 from workpool.sync import _exit
 from workpool.sync._map import MapMethods
 from workpool.sync._service import Service
 from workpool.sync._task import Task
+from workpool.sync._worker_handle import WorkerHandle
 
 if TYPE_CHECKING:
     from workpool._worker.client import WorkerClient
@@ -122,6 +122,8 @@ class WorkerPool(MapMethods[ArgT, ResultT], Generic[ArgT, ResultT]):
         settings = self._pool._settings
         if timeout is not None or retries is not None or affinity != LIGHT or worker is not None:
             settings = self._pool._checked_settings(timeout, retries, affinity, worker)
+        if settings.plain and (key is not None or meta is not None):
+            settings = self._pool._settings_in_context
         task: Task[ResultT] = Task(self, settings, self._new_id(), arg)
         if key is not None:
             hash(key)  # a TypeError now, not in the pool's thread
@@ -193,7 +195,7 @@ class WorkerPool(MapMethods[ArgT, ResultT], Generic[ArgT, ResultT]):
         Messages of a task are handled before its result is there.
         """
         self._listens = True
-        self._ask(lambda: self._pool.on_message(type, handler))
+        self._ask(lambda: self._pool.on_message(type, cast(Any, handler)))
 
     def remove_message_listener(
         self,
@@ -201,7 +203,7 @@ class WorkerPool(MapMethods[ArgT, ResultT], Generic[ArgT, ResultT]):
         handler: Callable[[Any, WorkerHandle], Any],
     ) -> None:
         """Take a handler back; `ValueError` if it is not registered."""
-        self._ask(lambda: self._pool.remove_message_listener(type, handler))
+        self._ask(lambda: self._pool.remove_message_listener(type, cast(Any, handler)))
 
     def post_message_to_workers(self, type: str, content: Any = None) -> None:  # noqa: A002
         """Send a message to every worker there is now, also to those that are still starting.
@@ -228,7 +230,7 @@ class WorkerPool(MapMethods[ArgT, ResultT], Generic[ArgT, ResultT]):
     @property
     def workers(self) -> tuple[WorkerHandle, ...]:
         """The workers that have a process now, by id; to be used from any thread."""
-        return self._ask(lambda: self._pool.workers)
+        return cast(tuple[WorkerHandle, ...], self._ask(lambda: self._pool.workers))
 
     def statistics(self) -> PoolStatistics:
         """Return counts of tasks by state, steals, restarts, and figures per worker."""

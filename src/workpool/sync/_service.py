@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from workpool._pool import WorkerPool as AsyncioPool
@@ -11,6 +12,7 @@ from workpool.errors import PoolClosed
 from workpool.sync import _exit
 from workpool.sync._loop_thread import LoopThread
 from workpool.sync._task import Task
+from workpool.sync._worker_handle import WorkerHandle
 
 
 class Service:
@@ -25,6 +27,7 @@ class Service:
         """Whether it takes tasks; False once it was told to end, and in a forked child."""
         self.finishes_at_exit = finishes_at_exit
         self.thread = LoopThread(pool.name, pool._adopt, self._refuse)
+        pool._new_handle = partial(WorkerHandle, self.thread)
         self._closing: asyncio.Task[None] | None = None
         self._ended = False
 
@@ -49,6 +52,11 @@ class Service:
     def cancel_and_finish(self) -> None:
         """As `finish`, but cancel what is pending."""
         self.pool._cancel_pending()
+        self.finish()
+
+    def cancel_unbegun_and_finish(self) -> None:
+        """As `finish`, but cancel what no worker has begun."""
+        self.pool._cancel_pending(spares_begun=True)
         self.finish()
 
     def kill(self) -> None:

@@ -21,9 +21,10 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar
 
 if TYPE_CHECKING:
+    from workpool._batch import Batch
     from workpool._options import TaskSettings
-    from workpool._worker_handle import WorkerHandle
     from workpool.sync._pool import WorkerPool
+    from workpool.sync._worker_handle import WorkerHandle
 
 ResultT = TypeVar("ResultT")
 
@@ -65,6 +66,9 @@ class Task(Future[ResultT]):
     inherent: float | None = None
     estimate: float
     offset: int
+
+    batch: Batch | None = None
+    members: tuple[()] = ()
 
     main_thread = False
 

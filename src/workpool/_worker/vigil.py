@@ -1,0 +1,58 @@
+"""Staying awake for some microseconds, in case the next task comes at once."""
+
+from __future__ import annotations
+
+import os
+import time
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import select
+
+LONGEST = 50_000
+"""Nanoseconds. A pool that awaits one task after the other sends the next within some 20 us; to be woken
+from a sleep takes a worker about as long."""
+
+_PREEMPTED = 20_000
+"""Nanoseconds one look takes at least if somebody else has had the CPU meanwhile."""
+
+_MOST_SKIPPED = 64
+
+_clock = time.perf_counter_ns
+
+
+class Vigil:
+    """Looks for work for a moment before its worker sleeps, as long as that pays.
+
+    Each vigil in vain, or on a CPU that others want, doubles the number of sleeps that go without one,
+    so that workers which wait for longer, and those on a busy machine, lose nothing. A pool of more
+    workers than CPUs keeps none.
+    """
+
+    def __init__(self, poll: select.poll, workers: int) -> None:
+        self._poll = poll
+        self._pays = workers <= len(os.sched_getaffinity(0))
+        self._skipped = 0
+        self._to_skip = 0
+
+    def look(self) -> list[tuple[int, int]]:
+        """Return what has come to the poll's descriptors, or nothing after a while."""
+        if not self._pays:
+            return []
+        if self._skipped < self._to_skip:
+            self._skipped += 1
+            return []
+        self._skipped = 0
+        poll, give_way, now = self._poll.poll, os.sched_yield, _clock()
+        end = now + LONGEST
+        while now < end:
+            events = poll(0)
+            if events:
+                self._to_skip = 0
+                return events
+            give_way()
+            last, now = now, _clock()
+            if now - last > _PREEMPTED:
+                break
+        self._to_skip = min(2 * self._to_skip + 1, _MOST_SKIPPED)
+        return []
