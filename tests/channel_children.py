@@ -88,6 +88,23 @@ async def leave_and_stay() -> None:
     await asyncio.sleep(1000)
 
 
+async def leave_when_told() -> None:
+    """Close the channel in a handler, go on running."""
+    import asyncio
+
+    from workpool.channels import ChildChannel
+
+    channel = ChildChannel()
+
+    def leave(_: object) -> None:
+        channel.send("bye", "last words")
+        channel.leave()
+
+    channel.listen_for("leave", leave)
+    await channel.closed()
+    await asyncio.sleep(1000)
+
+
 async def talk_fast() -> None:
     """Send more messages than anybody can wait for one by one, in one stretch."""
     from workpool.channels import ChildChannel

@@ -56,9 +56,9 @@ class Gate:
 
     def pass_through(self) -> int:
         """Arrive, wait to be let through, return this process's id."""
-        self.arrive()
-        descriptor = os.open(self._passes, os.O_RDONLY)
+        descriptor = os.open(self._passes, os.O_RDONLY)  # first: the test may be gone afterwards
         try:
+            self.arrive()
             os.read(descriptor, 1)
         finally:
             os.close(descriptor)

@@ -86,8 +86,12 @@ def send_nonsense(_client: Any, content: bytes, fail: bool) -> bytes:
 
     reporter.write_parcel = write_nonsense
     if fail:
-        raise ValueError("x" * 100_000)
-    return b"x" * 100_000
+        raise ValueError("x" * 2_000_000)
+    return b"x" * 2_000_000
+
+
+def large_result(_client: Any, size: int) -> bytes:
+    return b"x" * size
 
 
 def become_another_program(_client: Any) -> None:

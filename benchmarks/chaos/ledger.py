@@ -37,6 +37,13 @@ def process_name(pid: int) -> str:
     return f"{pid}.{int(fields[19])}"
 
 
+def own_slot(pool: str) -> int:
+    """Return the slot of the worker that calls this: it follows the pool's name on its command line."""
+    with open("/proc/self/cmdline", "rb") as file:  # noqa: PTH123 - no pathlib in workers
+        words = file.read().decode().split("\0")
+    return int(words[words.index(pool) + 1])
+
+
 class LedgerWriter:
     """Appends lines to a ledger's file."""
 

@@ -83,6 +83,8 @@ class RoundPlan:
 
     number: int
     is_async: bool
+    is_tiny: bool
+    """Whether its tasks are such that they may travel in batches."""
     workers: int
     concurrency: int
     max_tasks: int | None

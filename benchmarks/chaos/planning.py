@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from math import ceil
 from typing import Any, TypeVar
 
@@ -19,10 +20,17 @@ from benchmarks.chaos.plan import Chore, Fire, RoundPlan, Shot, TaskPlan
 T = TypeVar("T")
 
 TASKS_PER_ROUND = 4000
-_ASYNC_EVERY = 3  # rounds: asynchronous workers are one loop, synchronous ones are the harder case
+_KINDS = 3
+"""Rounds: every third has asynchronous workers, which are one loop, synchronous ones are the harder case; every
+third has tiny tasks, which travel in batches."""
+
+_TINY_SHARE = 0.97  # of the tasks in such a round: others stand between them
+_SLOW_SHARE = 0.01  # of them that take their time all the same, and hold up their batch
+_TINY_BYTES = 300
 
 _WORKERS = (2, 3, 3, 4)
 _WINDOWS = (None, None, 3, 10, 100, 1000)
+_TINY_WINDOWS = (None, 300)
 _CHORES = (("retire", 1.0), ("kill", 0.5), ("nudge", 1.5), ("hog", 5.0))
 """How many of each to a thousand tasks."""
 _KEYS = 8
@@ -67,18 +75,23 @@ def _round(
     is_last: bool,
 ) -> RoundPlan:
     dice = _stream(seed, number, "options")
-    workers, is_async = dice.choice(_WORKERS), number % _ASYNC_EVERY == 1
+    workers, kind = dice.choice(_WORKERS), number % _KINDS
     planned = tuple(_tasks(seed, number, count, workers, special))
+    is_tiny = kind == 2
+    if is_tiny:
+        tiny = _stream(seed, number, "tiny")
+        planned = tuple(_tiny(tiny, task) for task in planned)
     lines = 2 * sum(not task.is_cancelled for task in planned)
     return RoundPlan(
         number=number,
-        is_async=is_async,
+        is_async=kind == 1,
+        is_tiny=is_tiny,
         workers=workers,
         concurrency=dice.choice((1, 2, 4, 16)),
-        max_tasks=dice.choice((None, None, dice.randint(100, 400))),
-        max_memory=dice.choice((None, None, None, 60 << 20)),
+        max_tasks=dice.choice((None, None, None if is_tiny else dice.randint(100, 400))),
+        max_memory=dice.choice((None, None, None, None if is_tiny else 60 << 20)),
         idle_timeout=dice.choice((None, None, 0.02, 0.2)),
-        window=dice.choice(_WINDOWS),
+        window=dice.choice(_TINY_WINDOWS if is_tiny else _WINDOWS),
         listens=dice.random() < 0.5,
         closes_early=not is_last and dice.random() < 0.3,
         tasks=planned,
@@ -112,6 +125,27 @@ def _tasks(
             **_settings(settings, workers, share),
             **(_race(ends, seconds) if detail == tasks.TELL else _end(ends, deed, index, seconds)),
         )
+
+
+def _tiny(dice: random.Random, task: TaskPlan) -> TaskPlan:
+    """Make a task such that it may travel with others, unless it is one that cannot; none is large."""
+    task = replace(
+        task,
+        argument_bytes=min(task.argument_bytes, _TINY_BYTES),
+        result_bytes=min(task.result_bytes, 10 * _TINY_BYTES),
+        out_of_band=False,
+    )
+    if task.deed == tasks.STUBBORN or dice.random() > _TINY_SHARE:
+        return task
+    return replace(
+        task,
+        seconds=task.seconds if dice.random() < _SLOW_SHARE else 0.0,
+        key=None,
+        worker=None,
+        affinity="light",
+        retries=0,
+        timeout=None,
+    )
 
 
 def _deed(dice: random.Random, special: tuple[str, str] | None) -> tuple[str, float, str]:

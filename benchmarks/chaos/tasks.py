@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import time
 from _pickle import PickleBuffer
+from types import SimpleNamespace
 
 from benchmarks.chaos import ledger
 from workpool import TaskCancelled, entrypoint
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     Answer = tuple[int, str, int, Any]
 
 LEDGER_VARIABLE = "WORKPOOL_CHAOS_LEDGER"
+POOL_VARIABLE = "WORKPOOL_CHAOS_POOL"
 
 SLEEP, SPIN, RAISE, DIE, DIE_ONCE, STUBBORN, SWELL = (
     "sleep",
@@ -69,6 +71,18 @@ def is_payload(value: Any, seed: int, size: int) -> bool:
     """Whether a value that came back is the payload that was meant."""
     data = value.data if isinstance(value, Blob) else value
     return len(data) == size and data == payload(seed, size)
+
+
+def pack_answer(index: int, process: str, start: int) -> int:
+    """Return an answer without a payload as one number."""
+    pid, began = map(int, process.split("."))
+    return ((index << 64 | pid) << 64 | began) << 64 | start
+
+
+def unpack_answer(number: int) -> Answer:
+    """Return the answer that was packed."""
+    index, pid, began, start = (number >> bits & (1 << 64) - 1 for bits in (192, 128, 64, 0))
+    return index, f"{pid}.{began}", start, b""
 
 
 def result_seed(index: int) -> int:
@@ -133,6 +147,46 @@ async def run_async(job: Job, client: WorkerClient) -> Answer:
 
 run_async.on_worker_start(start_worker)
 run_async.on_worker_exit(end_worker)
+
+
+class _NoClient:
+    """Stands in for the worker's client, which tasks that travel together cannot have."""
+
+    def __init__(self) -> None:
+        self.state = SimpleNamespace()
+        self.worker_id = -1
+
+    def begin(self) -> None:
+        """Find out which worker this is, when its first task begins: it has no start hook either."""
+        self.worker_id = ledger.own_slot(os.environ[POOL_VARIABLE])
+        self.state.ballast = []
+        self.state.ledger = ledger.LedgerWriter(os.environ[LEDGER_VARIABLE])
+        self.state.ledger.write(ledger.BIRTH, ledger.NO_TASK, str(self.worker_id))
+
+    def post_message_to_pool(self, _type: str, _content: object) -> None:
+        pass
+
+
+_no_client = _NoClient()
+
+
+@entrypoint
+def run_tiny(job: Job) -> Answer | int:
+    """As `run`, without a client: what may travel in a batch. An answer without a payload is a number,
+    which a worker may keep on its shelf.
+    """
+    if _no_client.worker_id < 0:
+        _no_client.begin()
+    answer = run(job, _no_client)  # type: ignore[arg-type]
+    return answer if answer[3] else pack_answer(*answer[:3])
+
+
+def _end_tiny_worker(_client: WorkerClient) -> None:
+    if _no_client.worker_id >= 0:
+        end_worker(_no_client)  # type: ignore[arg-type]
+
+
+run_tiny.on_worker_exit(_end_tiny_worker)
 
 
 def _index(job: Job) -> int:

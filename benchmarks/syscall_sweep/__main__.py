@@ -17,7 +17,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     what = f"error={options.error}" if options.error else "signal=KILL"
     found = []
-    for kind in ("sync", "async") if options.kind == "both" else (options.kind,):
+    for kind in ("sync", "tiny", "async") if options.kind == "all" else (options.kind,):
         found += _sweep(kind, what, options.call, options.step)
     for violation in found:
         print(f"VIOLATION: {violation}")
@@ -56,7 +56,7 @@ def _parser() -> argparse.ArgumentParser:
         description="Kill a worker at every system call it makes, one run of a small workload for "
         "each; see that nothing hangs, is lost, is run twice or is left. Needs strace.",
     )
-    parser.add_argument("--kind", choices=["sync", "async", "both"], default="both")
+    parser.add_argument("--kind", choices=["sync", "tiny", "async", "all"], default="all")
     parser.add_argument("--error", metavar="ERRNO", help="let the call fail instead: ENOMEM, say")
     parser.add_argument("--call", metavar="NAME", help="this system call alone")
     parser.add_argument(

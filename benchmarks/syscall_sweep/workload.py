@@ -108,6 +108,20 @@ async def retirement(account: Account) -> None:
     await account.settle()
 
 
+async def batches(account: Account) -> None:
+    """Let tiny tasks travel together: with an error among them, large results, and one that is cancelled."""
+    for _ in range(2):
+        tasks = [
+            account.add("raise" if number == 7 else "", b"x" * 400 if number == 12 else b"")
+            for number in range(40)
+        ]
+        await asyncio.sleep(0)
+        tasks[30].cancel()
+        await account.settle()
+
+
+TINY_STAGES: tuple[Stage, ...] = (small_tasks, batches, pauses, retirement, batches)
+
 STAGES: tuple[Stage, ...] = (
     small_tasks,
     parcels,

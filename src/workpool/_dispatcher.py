@@ -114,6 +114,7 @@ class Dispatcher:
         self._belts_used: set[int] = set()  # slots
         self._bytes_each = 0  # about so large are payloads just now; 0: not large
         self._runs_without_large = 0
+        self._carried = 0  # large payloads of this run, bytes
         self.parcels = ParcelWriter(self._give_memory_back)
         self.on_timed: Callable[[float], None] = lambda timeout: None
         """Told the timeout of every dispatched task that has one."""
@@ -137,6 +138,8 @@ class Dispatcher:
         All of them pinned, or none.
         """
         sent: list[Task[Any]] = []
+        if self._bytes_each:
+            self._begin_run()
         tokens, unsent = self._pack(tasks, sent) if tasks else (b"", tasks)
         if sent and sent[0]._settings.pinned:
             for start in range(0, len(tokens), _TOKENS_PER_MAIL):
@@ -155,6 +158,24 @@ class Dispatcher:
             return False
         return True
 
+    def send_alone(self, slot: int, task: Task[Any]) -> None:
+        """As `send` for one task: the shortest way for a plain one, which somebody waits for."""
+        if not task._settings.plain or task.argument.__class__ not in PLAIN_TYPES:
+            self.send(slot, [task])
+            return
+        record, sent = _NO_FLAGS + _dumps(task.argument, 5), [task]
+        try:
+            token = self._enter(sent, [record]) if len(record) <= RECORD_LIMIT else b""
+        except NoRoom:
+            token = b""
+        if not token:
+            self.send(slot, sent)
+        elif self._push(slot, token, sent):
+            self._wake_idle(slot, 1)
+        elif sent:
+            self.withdraw(task)
+            self._scheduler.put_back(sent)
+
     def _pack(self, tasks: list[Task[Any]], sent: list[Task[Any]]) -> tuple[bytes, list[Task[Any]]]:
         """Pack tasks: their records go into the arena, their tokens are returned, and what is left.
 
@@ -168,11 +189,9 @@ class Dispatcher:
         tokens: list[bytes] = []
         packed: list[Task[Any]] = []
         records: list[bytes] = []
-        length, index, carried = 0, 0, 0
-        if self._bytes_each:
-            self._expect_small()
+        length, index = 0, 0
         try:
-            for index, task in enumerate(tasks):  # noqa: B007 - used where it breaks off
+            for index, task in enumerate(tasks):
                 argument = task.argument
                 record = b""
                 if argument.__class__ in PLAIN_TYPES and task.key is None and task.meta is None:
@@ -184,12 +203,9 @@ class Dispatcher:
                             tokens.append(self._enter(packed, records))
                             sent += packed
                             packed, records, length = [], [], 0
-                            size = payload_bytes(data, self._serializer.buffers)
-                            tokens.append(self._large_token(task, flags, data, size))
+                            tokens.append(self._large_token(task, flags, data))
                             sent.append(task)
-                            carried += size
-                            if carried >= _BYTES_AHEAD:
-                                self._leave_rest(tasks, index + 1)
+                            self._leave_what_is_too_much(tasks, index + 1)
                             continue
                     except (SerializationError, OSError) as error:
                         self._scheduler.finished(task)
@@ -433,10 +449,10 @@ class Dispatcher:
                 watched = timeout
         return pack_tokens(numbers)
 
-    def _leave_rest(self, tasks: list[Task[Any]], index: int) -> None:
-        """Cut a run short that carries enough: its rest waits until there is need of it."""
+    def _leave_what_is_too_much(self, tasks: list[Task[Any]], index: int) -> None:
+        """Cut a run short if it carries enough: its rest waits until there is need of it."""
         rest = tasks[index:]
-        if not rest:
+        if not rest or self._carried < _BYTES_AHEAD:
             return
         del tasks[index:]
         self._scheduler.all_finished(rest)
@@ -449,8 +465,9 @@ class Dispatcher:
         self._scheduler.most_ahead = max(2, _BYTES_AHEAD // self._bytes_each)
         self.parcels.memory_is_used()
 
-    def _expect_small(self) -> None:
+    def _begin_run(self) -> None:
         """Note a run of tasks: when many in a row are small, as many as ever are sent ahead."""
+        self._carried = 0
         self._runs_without_large += 1
         if self._runs_without_large > _FEW_AHEAD_FOR:
             self._bytes_each = 0
@@ -465,14 +482,16 @@ class Dispatcher:
             self.post(slot, MAIL_GIVE_BACK)
         self._belts_used.clear()
 
-    def _large_token(self, task: Task[Any], flags: int, data: Any, size: int) -> bytes:
-        self._expect_large(size)
-        if size > SPAN_LIMIT:
-            return self._parcel_token(task, flags | PARCEL, data)
+    def _large_token(self, task: Task[Any], flags: int, data: Any) -> bytes:
+        """Give a large payload a span of the arena, or send it as a parcel. Raises `NoRoom`."""
         buffers = self._serializer.buffers
-        place = self.arena.write_large(
-            flags | LAID_OUT if buffers else flags, laid_out(data, buffers)
-        )
+        size = payload_bytes(data, buffers)
+        self._expect_large(size)
+        self._carried += size
+        place = None
+        if size <= SPAN_LIMIT:
+            kind = LAID_OUT if buffers else 0
+            place = self.arena.write_large(flags | kind, laid_out(data, buffers))
         if place is None:
             return self._parcel_token(task, flags | PARCEL, data)
         self._serializer.expect_long(data)

@@ -455,7 +455,10 @@ class Engine:
         if task.movable or not task.pinned:
             self._grow()
         if task.pinned:
-            self.dispatcher.flush()
+            if not self._flush_due:  # it is not one of many that come in one go
+                self._flush_due = True
+                self.loop.call_soon(self._flush)
+                self.dispatcher.flush()
         else:
             self.scheduler.place(task, slot)
             self.dispatcher.send(slot, [task])
@@ -468,7 +471,7 @@ class Engine:
         if slot is None:
             return False
         self.scheduler.place(task, slot)
-        self.dispatcher.send(slot, [task])
+        self.dispatcher.send_alone(slot, task)
         return True
 
     def _resume(self, task: Task[Any]) -> None:

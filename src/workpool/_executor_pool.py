@@ -80,14 +80,20 @@ class ExecutorPool(WorkerPool[Work, Any]):
         if service.thread.is_current:  # perhaps in the middle of something: in a finalizer
             return future._cancel_soon()
         try:
-            return service.thread.ask(partial(self._pool._cancel_unbegun, future))
+            cancelled = service.thread.ask(partial(self._pool._cancel_unbegun, future))
         except PoolClosed:
             return future._cancel_soon()
+        if cancelled:
+            self._let_cancel()
+        return cancelled
 
     def start_failed(self, error: BaseException) -> ExecutorStartError:
         """Return the error of calls whose workers could not be started. In the pool's own thread."""
+        why = str(error)
+        if self.has_initializer:
+            why = why.replace("on_worker_start", "the initializer")
         failure = ExecutorStartError(
-            f"the workers of the executor {self.name!r} could not be started: {error}"
+            f"the workers of the executor {self.name!r} could not be started: {why}"
         )
         failure.__cause__ = error.__cause__ or error
         if self.has_initializer and self.broken is None:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from workpool._revival import Revival
     from workpool._worker_process import WorkerProcess
 
+
 class ReportReader:
     """Reads report pipes. `on_async()` is called when a worker's entrypoint turns out async."""
 

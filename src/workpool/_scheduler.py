@@ -29,6 +29,9 @@ SHARE_SECONDS = 1e-4
 FEWEST_MEMBERS = 8
 """Of a batch: tasks of more than 25 us each travel alone."""
 
+PINNED_SECONDS = 0.1
+"""Estimated work that a worker is sent ahead of pinned tasks, which nobody else can take anyway."""
+
 MOST_PINNED = 100
 """Most pinned tasks a worker is sent ahead: half of what its mailbox holds."""
 
@@ -205,7 +208,8 @@ class Scheduler(Generic[RecordT]):
 
     def _has_room(self, load: SlotLoad[RecordT]) -> bool:
         return load.open and (
-            load.count < self._fewest or (load.seconds < self._depth and load.count < self.most_ahead)
+            load.count < self._fewest
+            or (load.seconds < self._depth and load.count < self.most_ahead)
         )
 
     def _least_loaded(self) -> SlotLoad[RecordT] | None:
@@ -297,7 +301,7 @@ class Scheduler(Generic[RecordT]):
         if load.pinned_sent < self._fewest:
             return True
         most = min(MOST_PINNED, self.most_ahead)
-        return load.pinned_sent < most and load.pinned_seconds < self._depth
+        return load.pinned_sent < most and load.pinned_seconds < PINNED_SECONDS
 
     def _any_pinned(self) -> bool:
         return any(load.pinned for load in self.slots)

@@ -57,10 +57,12 @@ class ArenaMachine(RuleBasedStateMachine):
     @rule(size=LARGE, flags=st.integers(0, 7), in_pieces=st.booleans())
     def write_large(self, size: int, flags: int, in_pieces: bool) -> None:
         payload = len(self.live).to_bytes(2, "little") * (size // 2)
-        pieces = [payload[: size // 3], payload[size // 3 :]]
+        pieces: list[bytes | bytearray] = [payload[: size // 3], payload[size // 3 :]]
         place = self.arena.write_large(flags, Bare(LongPickle(pieces) if in_pieces else payload))
         if place is None:
-            large = sum(len(record) for at, record in self.live.items() if at >= CHUNKS * CHUNK_BYTES)
+            large = sum(
+                len(record) for at, record in self.live.items() if at >= CHUNKS * CHUNK_BYTES
+            )
             assert large + size > SPAN_BYTES // 4
             return
         offset, length = place
@@ -182,7 +184,7 @@ def test_a_large_record_with_buffers_is_whole() -> None:
         offset, length = place
         mapping = memoryview(map_arena(arena.descriptor))
         assert mapping[offset] == CANCELLED
-        data, copies = copy_parts(mapping[offset + LAYOUT_START : offset + length])
+        _, copies = copy_parts(mapping[offset + LAYOUT_START : offset + length])
         arena.free(offset)
         arena.write_large(0, Bare(bytes(SPAN_LIMIT)))
         assert copies == [b"a" * 50_001, b"b" * 70_000]
@@ -198,8 +200,8 @@ def test_spans_are_used_again_before_new_memory_is_touched() -> None:
         for _ in range(200):
             places = [arena.write_large(0, Bare(b"x" * 100_000)) for _ in range(5)]
             arena.free_all([place[0] for place in places if place])
-        assert os.stat(arena.descriptor).st_blocks * 512 <= 800_000
+        assert os.fstat(arena.descriptor).st_blocks * 512 <= 800_000
         arena.give_back()
-        assert os.stat(arena.descriptor).st_blocks * 512 <= CHUNK_BYTES
+        assert os.fstat(arena.descriptor).st_blocks * 512 <= CHUNK_BYTES
     finally:
         arena.close()

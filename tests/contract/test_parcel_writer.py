@@ -151,6 +151,23 @@ def test_memory_is_given_back_when_it_is_not_used(writer: ParcelWriter, clock: C
     assert len(clock.due) == 1
 
 
+def test_other_memory_is_given_back_at_the_same_time(clock: Clock) -> None:
+    """Whoever says that memory is in use is told when nothing has used any for a while; once."""
+    told: list[bool] = []
+    writer = ParcelWriter(lambda: told.append(True))
+    writer.memory_is_used()  # nothing happens without an event loop
+    writer.call_later = clock.call_later
+    writer.memory_is_used()
+    clock.pass_time()
+    writer.memory_is_used()
+    clock.pass_time()
+    assert told == []
+    clock.pass_time()
+    clock.pass_time()
+    assert told == [True]
+    writer.close()
+
+
 def test_what_is_kept_is_limited(writer: ParcelWriter, monkeypatch: pytest.MonkeyPatch) -> None:
     """However many parcels are in somebody's hands, and however large they are."""
     monkeypatch.setattr(parcel_writer, "MOST_KEPT_BYTES", 4 * WORTH_KEEPING)

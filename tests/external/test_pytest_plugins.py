@@ -138,3 +138,142 @@ def test_properties(run: Runner, tmp_path: Path) -> None:
     assert counts(done) == {"failed": 1, "passed": 2}, done.stdout
     assert re.search(r"test_small\(\nE +x=100,\n", done.stdout)
     assert "test_good" in done.stdout[done.stdout.index("Hypothesis Statistics") :]
+
+
+def test_coverage_is_combined(run: Runner, tmp_path: Path) -> None:
+    """pytest-cov reports the lines that any of the workers has run."""
+    write(
+        tmp_path,
+        "measured.py",
+        """
+        def one(): return 1
+        def two(): return 2
+        def three(): return 3
+        """,
+    )
+    write(
+        tmp_path,
+        "test_cov.py",
+        """
+        import time, measured
+        def test_one(): assert measured.one() == 1; time.sleep(0.5)
+        def test_two(): assert measured.two() == 2; time.sleep(0.5)
+        """,
+    )
+    options = ["--cov=measured", "--cov-report=term-missing", "--workpool-scope=test"]
+    done = run(tmp_path, ["pytest_cov"], "--workpool=2", *options)
+    assert counts(done) == {"passed": 2}, done.stdout
+    # The import has run three lines, the tests one each, in two processes, all but the last one.
+    assert re.search(r"measured\.py +\d+ +1 +\d+% +4\n", done.stdout) or re.search(
+        r"measured\.py +3 +0 +100%", done.stdout
+    ), done.stdout
+    assert "failed workers" not in done.stdout
+
+
+def test_reruns(run: Runner, tmp_path: Path) -> None:
+    """pytest-rerunfailures runs tests again, and each of the attempts is reported in its place."""
+    write(
+        tmp_path,
+        "test_reruns.py",
+        """
+        import pytest
+        n = 0
+        @pytest.mark.flaky(reruns=3)
+        def test_third():
+            global n
+            n += 1
+            assert n == 3
+        @pytest.mark.flaky(reruns=1)
+        def test_never(): assert 0
+        """,
+    )
+    plugins = ["pytest_rerunfailures"]
+    serial, parallel = (run(tmp_path, plugins, *mode) for mode in ([], ["--workpool=2"]))
+    assert counts(serial) == {"failed": 1, "passed": 1, "rerun": 3}
+    assert counts(parallel) == counts(serial), parallel.stdout
+
+
+def test_random_order(run: Runner, tmp_path: Path) -> None:
+    """pytest-randomly has one seed in all workers, the one that it names."""
+    write(
+        tmp_path,
+        "test_random.py",
+        """
+        import random, pytest
+        @pytest.mark.parametrize("n", range(8))
+        def test_it(n, request):
+            print("drawn", request.config.getoption("randomly_seed"), n, random.random())
+        """,
+    )
+
+    def drawn(*arguments: str) -> tuple[str, set[str]]:
+        done = run(tmp_path, ["randomly"], "-rP", *arguments)
+        assert counts(done) == {"passed": 8}, done.stdout
+        [seed] = re.findall(r"--randomly-seed=(\d+)", done.stdout)
+        return seed, {line for line in done.stdout.splitlines() if line.startswith("drawn")}
+
+    seed, values = drawn("--workpool=2")
+    assert len(values) == 8
+    assert all(line.split()[1] == seed for line in values)
+    assert drawn(f"--randomly-seed={seed}") == (seed, values)
+
+
+def test_databases(run: Runner, tmp_path: Path) -> None:
+    """With pytest-django each worker has a database of its own, by its name."""
+    write(
+        tmp_path,
+        "settings.py",
+        """
+        SECRET_KEY = "x"
+        DATABASES = {
+            "default": {
+                "ENGINE": "django.db.backends.sqlite3",
+                "NAME": "db.sqlite3",
+                "TEST": {"NAME": "test.sqlite3"},
+            }
+        }
+        """,
+    )
+    write(
+        tmp_path,
+        "test_db.py",
+        """
+        import pytest
+        from django.db import connection
+        @pytest.mark.django_db
+        @pytest.mark.parametrize("n", range(4))
+        def test_it(n, worker_id):
+            with connection.cursor() as cursor:
+                cursor.execute("create table mine (x)")
+            assert str(connection.settings_dict["NAME"]).endswith(f"_{worker_id}")
+        """,
+    )
+    plugins = ["pytest_django.plugin"]
+    done = run(tmp_path, plugins, "--workpool=2", "--ds=settings", "-o", "pythonpath=.")
+    assert counts(done) == {"passed": 4}, done.stdout
+
+
+def test_parts_of_tests(run: Runner, tmp_path: Path) -> None:
+    """pytest's own subtests are counted and named as in a serial run."""
+    write(
+        tmp_path,
+        "test_parts.py",
+        """
+        import unittest
+        def test_parts(subtests):
+            for i in range(3):
+                with subtests.test("one of", i=i, text="x"): assert i != 1
+        class TestUnit(unittest.TestCase):
+            def test_parts(self):
+                for i in range(3):
+                    with self.subTest(i=i): assert i != 2
+        """,
+    )
+    serial, parallel = (run(tmp_path, [], "--tb=no", *mode) for mode in ([], ["--workpool=2"]))
+
+    def summary(done: Done) -> list[str]:
+        return sorted(line for line in done.stdout.splitlines() if "FAILED" in line)
+
+    assert counts(parallel) == counts(serial), parallel.stdout
+    assert summary(parallel) == summary(serial)
+    assert len(summary(serial)) >= 3

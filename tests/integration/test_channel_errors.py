@@ -127,6 +127,26 @@ async def test_a_child_that_leaves_but_runs_on_is_told_from_one_that_died(
     assert not channel.alive
 
 
+async def test_a_child_that_leaves_in_a_handler() -> None:
+    """It need not await that: what it had sent comes, then the channel ends, and the child runs on."""
+    async with ParentChannel(children.command(children.leave_when_told)) as channel:
+        channel.send("leave")
+        assert await channel.listen_once("bye") == "last words"
+        await asyncio.wait_for(channel.closed(), 20)
+        assert channel.alive
+        assert not channel.active
+        await channel.destroy(grace=0)
+
+
+async def test_a_thread_that_is_not_its_own_is_refused() -> None:
+    """With a word on what to do there."""
+    async with served() as channel:
+        with pytest.raises(RuntimeError, match=r"another thread.*call_soon_threadsafe"):
+            await asyncio.to_thread(channel.send, "echo")
+        asyncio.get_running_loop().call_soon_threadsafe(channel.send, "echo")
+        assert await channel.request("double", 2) == 4
+
+
 @pytest.mark.parametrize("doing", WAITS)
 async def test_a_wait_that_takes_too_long_says_what_is_known(doing: str) -> None:
     """Neither wait hangs; the channel goes on; `ChannelTimeout` is a `TimeoutError`."""

@@ -88,6 +88,26 @@ def test_an_example_program_prints_what_it_should(name: str) -> None:
     assert finished.returncode == 0
 
 
+def test_the_small_test_runner_tells_of_every_test() -> None:
+    """One line per test, whether it passes, fails, ends its worker or hangs; in any order.
+
+    A file is set up once, and once more if one of its tests was stolen.
+    """
+    finished = run(["examples/small_test_runner.py"])
+    assert finished.stderr == ""
+    *lines, last = finished.stdout.splitlines()
+    assert sorted({*lines}) == [
+        "        good.py is set up",
+        "FAILED  bad.py::test_sum: AssertionError: it is 2",
+        "FAILED  ugly.py::test_crash: its worker was ended by SIGKILL",
+        "FAILED  ugly.py::test_hang: took longer than a second",
+        "passed  good.py::test_one",
+        "passed  good.py::test_two",
+    ]
+    assert len(lines) in (6, 7)
+    assert last == "3 have not passed"
+
+
 def test_words_are_counted_in_the_files_of_the_repository() -> None:
     """One object per file, in the order of the files."""
     files = [str(path.relative_to(ROOT)) for path in sorted(EXAMPLES.glob("*.*"))]
@@ -116,7 +136,7 @@ def test_the_longest_functions_are_found() -> None:
 def test_every_example_is_tested_and_listed() -> None:
     """An example added without a test or a line in the README is noticed."""
     names = {path.name for path in EXAMPLES.glob("*.py")}
-    assert names == PROGRAMS.keys() | JOBS.keys()
+    assert names == PROGRAMS.keys() | JOBS.keys() | {"small_test_runner.py"}
     page = (EXAMPLES / "README.md").read_text()
     assert [name for name in sorted(names) if f"({name})" not in page] == []
 

@@ -209,11 +209,14 @@ def test_map_raises_in_the_place_of_the_call(executor: Executor) -> None:
 
 def test_map_with_a_time_limit(executor: Executor, gate: Gate) -> None:
     """`TimeoutError` when the results are not all there in time."""
-    results = executor.map(children.call, [(abs, 1), (gate.pass_through,)], timeout=2)
+    executor.submit(abs, 1).result()
+    results = executor.map(children.call, [(abs, 1), (gate.pass_through,)], timeout=1)
     assert next(results) == 1
     with pytest.raises(TimeoutError):
         next(results)
+    gate.arrived_blocking()
     gate.open()
+    executor.shutdown()
 
 
 def test_map_refuses_what_cannot_be(executor: Executor) -> None:

@@ -21,7 +21,7 @@ import pytest
 
 from tests import children
 from tests.children import Gate
-from workpool import Executor, WorkerStartError
+from workpool import Executor, PoolClosed, WorkerStartError
 from workpool.executor import ExecutorStartError
 
 ROOT = Path(__file__).parents[2]
@@ -132,6 +132,20 @@ def pool_thread_held_up(executor: Executor) -> Iterator[None]:
         yield
     finally:
         let_go.set()
+
+
+def test_killing_the_workers(gate: Gate) -> None:
+    """What is pending fails at once, and no worker is left when this returns."""
+    executor = Executor(1)
+    calls = [executor.submit(gate.pass_holding_gil), executor.submit(abs, -1)]
+    [worker] = gate.arrived_blocking()
+    executor.kill_workers()
+    assert not Path(f"/proc/{worker}").exists()
+    for call in calls:
+        with pytest.raises(PoolClosed):
+            call.result(20)
+    with pytest.raises(PoolClosed):
+        executor.submit(abs, -1)
 
 
 def test_shutting_down_in_a_callback() -> None:

@@ -125,10 +125,11 @@ def test_tasks_share_what_they_write_if_asked_to() -> None:
 
 @pytest.mark.parametrize("never", [{"max_nbytes": None}, {"mmap_mode": None}, {"max_nbytes": "1G"}])
 def test_arrays_below_the_limit_travel_with_their_task(never: dict[str, Any]) -> None:
-    """Each task has its own copy of them."""
+    """Each task has its own copy of them, to write to."""
     array = large()
-    calls = (delayed(children.memory_behind)(array) for _ in range(4))
-    assert len(set(Parallel(**never)(calls))) == 4
+    calls = (delayed(children.set_first)(array, 7.0) for _ in range(4))
+    assert Parallel(**never)(calls) == [0.0] * 4
+    assert array[0] == 0.0
 
 
 @pytest.mark.parametrize(

@@ -82,7 +82,7 @@ async def test_many_waiting_tasks_are_objects_still(gate: Gate) -> None:
         await asyncio.sleep(0)
         assert pool._engine is not None
         arena = pool._engine.dispatcher.arena
-        assert os.stat(arena.descriptor).st_blocks * 512 < 8 * SPAN_LIMIT
+        assert os.fstat(arena.descriptor).st_blocks * 512 < 8 * SPAN_LIMIT
         for task in tasks[100:]:
             task.cancel()
         gate.open()
@@ -113,7 +113,7 @@ async def test_results_that_nobody_reads_for_long(
         dispatcher = pool._engine.dispatcher
         enough = dispatcher.tokens_waiting() - BELT_BYTES // 500_000 - 3
         while dispatcher.tokens_waiting() > enough and time.monotonic() < deadline:
-            time.sleep(0.001)  # noqa: ASYNC251 - the loop is to be blocked
+            time.sleep(0.001)  # the loop is to be blocked
         await running
         results = await asyncio.gather(*tasks)
         assert results == [bytes([number]) * 500_000 for number in range(20)]
@@ -212,9 +212,11 @@ async def test_shared_memory_is_given_back(monkeypatch: pytest.MonkeyPatch) -> N
         dispatcher = pool._engine.dispatcher
         held = [dispatcher.arena.descriptor, dispatcher.page.descriptor]
         await asyncio.gather(*(pool.add_task(n) for n in range(20)))
-        before = sum(os.stat(descriptor).st_blocks for descriptor in held) * 512
+        before = sum(os.fstat(descriptor).st_blocks for descriptor in held) * 512
         for _ in range(2):
             blocks = [bytes([n]) * 900_000 for n in range(12)]
             assert await asyncio.gather(*map(pool.add_task, blocks)) == blocks
-            while sum(os.stat(descriptor).st_blocks for descriptor in held) * 512 > before + 200_000:
+            while (
+                sum(os.fstat(descriptor).st_blocks for descriptor in held) * 512 > before + 200_000
+            ):
                 await asyncio.sleep(0.005)

@@ -107,6 +107,20 @@ async def test_an_error_that_cannot_be_read() -> None:
         assert await pool.add_task((children.process_id,)) == pid
 
 
+@pytest.mark.parametrize("kind", [_frames.RESULT, _frames.ERROR])
+@pytest.mark.parametrize("note", [b"", b"\xff" * 17])
+async def test_a_note_about_what_is_not_on_the_belt(kind: int, note: bytes) -> None:
+    """Its task fails with the reason; what really comes by the belt afterwards is whole."""
+    work = (recycling_children.report_nonsense, kind | _frames.ON_BELT, note)
+    async with Pool(children.call_with_client, max_workers=1) as pool:
+        pid = await pool.add_task((children.process_id,))
+        with pytest.raises(InternalError, match="note"):
+            await pool.add_task(work)
+        large = await pool.add_task((recycling_children.large_result, 100_000))
+        assert large == b"x" * 100_000
+        assert await pool.add_task((children.process_id,)) == pid
+
+
 @pytest.mark.parametrize("fail", [False, True], ids=["result", "error"])
 @pytest.mark.parametrize("content", [b"", b"no parcel at all"])
 async def test_a_parcel_that_cannot_be_read(fail: bool, content: bytes) -> None:

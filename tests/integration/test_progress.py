@@ -49,7 +49,9 @@ def test_a_bar_in_a_program_without_asyncio(
             assert run.completed == 3
         else:
             assert sorted(run) == [2, 4, 6]
-    assert "3/3" in capsys.readouterr().err
+    shown = capsys.readouterr().err
+    assert "3/3" in shown
+    assert not shown.startswith(" ")  # where a label would be
 
 
 @pytest.mark.parametrize("method", ["map", "map_unordered"])

@@ -61,6 +61,7 @@ def test_every_kind_of_work_is_in_it(plan: list[RoundPlan]) -> None:
     """Both kinds of entrypoint, every deed, cancellations, timeouts, retries and large payloads."""
     work = [task for each in plan for task in each.tasks]
     assert {each.is_async for each in plan} == {True, False}
+    assert {each.is_tiny for each in plan} == {True, False}
     assert {task.deed for task in work} >= {tasks.SLEEP, tasks.SPIN, tasks.RAISE, tasks.STUBBORN}
     assert {task.affinity for task in work} == {"light", "strong", "force"}
     assert any(task.cancel_with is not None for task in work)

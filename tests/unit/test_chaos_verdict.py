@@ -19,6 +19,7 @@ P, Q = "10.1", "11.2"
 PLAN = RoundPlan(
     number=0,
     is_async=False,
+    is_tiny=False,
     workers=2,
     concurrency=1,
     max_tasks=None,

@@ -260,10 +260,10 @@ def test_the_memory_of_large_arguments_is_given_back(bench: Bench) -> None:
     stays, goes = bench.add(b"s" * 600_000, b"g" * 700_000)
     bench.dispatcher.flush()
     bench.dispatcher.withdraw(cast("Task[Any]", goes))
-    full = os.stat(bench.dispatcher.arena.descriptor).st_blocks
+    full = os.fstat(bench.dispatcher.arena.descriptor).st_blocks
     while due:
         due.pop()()
-    left = os.stat(bench.dispatcher.arena.descriptor).st_blocks
+    left = os.fstat(bench.dispatcher.arena.descriptor).st_blocks
     assert full - left >= 700_000 // 512
     record = bench.dispatcher.arena.memory[stays.offset : stays.offset + 600_020]
     assert b"s" * 600_000 in record

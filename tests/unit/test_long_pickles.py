@@ -11,7 +11,7 @@ import numpy
 import pytest
 
 from workpool import SerializationError
-from workpool._long_pickle import LongPickle
+from workpool._long_pickle import PIECE_BYTES, LongPickle
 from workpool._serialization import Serializer, loads
 from workpool._system.memory import read_parcel, write_parcel
 
@@ -66,6 +66,45 @@ def test_the_first_and_the_next_arrive_alike(value: object) -> None:
         arrived = loads(*parts, side="worker", subject="argument")
         assert arrived == value
         assert type(arrived) is type(value)
+
+
+@pytest.mark.parametrize("kind", [bytes, bytearray, str])
+@pytest.mark.parametrize("size", [0, 10, PIECE_BYTES - 1, PIECE_BYTES, LARGE])
+def test_bytes_and_text_by_themselves(kind: type[Any], size: int) -> None:
+    """They are pickled as they are, whatever they say, by a serializer that expected them or not."""
+    value = kind(b"__main__" * LARGE)[:size] if kind is not str else ("__main__" * LARGE)[:size]
+    expecting = Serializer("pool")
+    expecting.expect_long(b"x" * LARGE)
+    for made in (Serializer("pool"), expecting):
+        data = made.dumps(value, "argument")
+        assert isinstance(data, LongPickle) == (size >= PIECE_BYTES)
+        arrived = sent(made, value)
+        assert type(arrived) is kind
+        assert arrived == value
+
+
+def test_text_that_is_no_text_in_utf8_arrives() -> None:
+    """Half of a surrogate pair can be pickled, so it can be sent."""
+    for value in ("\ud800", "\ud800" * LARGE):
+        assert sent(Serializer("pool"), value) == value
+
+
+@pytest.mark.parametrize("first", [b"\x95", b"\x80", b"x"])
+def test_names_of_main_are_found_after_bytes_of_any_look(
+    serializer: Serializer, first: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also if the bytes look like the beginning of a frame themselves."""
+    main = types.ModuleType("__main__")
+    exec("class Point: pass", main.__dict__)
+    monkeypatch.setitem(sys.modules, "__main__", main)
+    frames = [str(number) for number in range(30_000)]  # more than one frame of pickle holds
+    value = [first * LARGE, *frames, main.__dict__["Point"](), *frames, first * LARGE]
+    data = serializer.dumps(value, "argument")
+    monkeypatch.setitem(sys.modules, "__main__", types.ModuleType("__main__"))
+    joined = b"".join(data.pieces) if isinstance(data, LongPickle) else data
+    arrived = loads(joined, side="worker", subject="x")
+    assert type(arrived.pop(1 + len(frames))).__name__ == "Point"
+    assert arrived == [first * LARGE, *frames, *frames, first * LARGE]
 
 
 def test_short_ones_are_bytes_and_turn_it_back(serializer: Serializer) -> None:

@@ -83,6 +83,18 @@ def test_a_queue_never_holds_more_than_a_pipe_does() -> None:
     assert len(planned(made)[0]) == DEPTH_TASKS
 
 
+def test_of_tasks_that_carry_much_fewer_go_ahead() -> None:
+    """As many as it is told, but never fewer than keep a worker from waiting; and none in batches."""
+    made = scheduler(slots=2, lanes=3)
+    made.take_batch = lambda backlog, size: pytest.fail("what a batch carries is not bounded")
+    for task in tasks(200, cost=1e-6):
+        made.add(task)
+    for most, expected in ((0, 4), (2, 4), (7, 7), (9, 9)):
+        made.most_ahead = most
+        list(made.plan())
+        assert [load.count for load in made.slots] == [expected] * 2
+
+
 def test_work_goes_where_least_is() -> None:
     """A slot with much work before it gets nothing while another has less."""
     made = scheduler()

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import mmap
 import os
-import re
 from collections import Counter
 
 from workpool._system.memory import Bare, Layout, anonymous_file
@@ -35,7 +34,6 @@ LAYOUT_START = 64
 """Where in its span a payload with buffers begins, behind the flags."""
 
 _PAGE = mmap.PAGESIZE
-_FREE_PAGES = re.compile(b"\0+")
 
 
 class Arena:
@@ -103,6 +101,9 @@ class Arena:
 
     def free_all(self, offsets: list[int]) -> None:
         """Give the space of many records back. Most lie in few chunks."""
+        if len(offsets) == 1:
+            self.free(offsets[0])
+            return
         if self._spans:
             for offset in offsets:
                 if offset >= self._spans_start:
@@ -130,14 +131,17 @@ class Arena:
 
     def give_back(self) -> None:
         """Give back the physical memory of all free spans. Nobody can be reading there."""
-        for run in _FREE_PAGES.finditer(self._pages):
-            start, end = run.span()
+        pages = self._pages
+        start = pages.find(0)
+        while start >= 0:
+            end = pages.find(1, start)
+            end = len(pages) if end < 0 else end
+            place, length = self._spans_start + start * _PAGE, (end - start) * _PAGE
             try:
-                self.memory.madvise(
-                    mmap.MADV_REMOVE, self._spans_start + start * _PAGE, (end - start) * _PAGE
-                )
+                self.memory.madvise(mmap.MADV_REMOVE, place, length)
             except OSError:
                 return  # a kernel without it: the memory is used again
+            start = pages.find(0, end)
 
     def close(self) -> None:
         """Give the memory back. Workers keep theirs until they end."""

@@ -36,8 +36,9 @@ class Belt:
         self._memory = page.belt(slot)
         self._words = page.words
         self._read_word = page.field(slot, BELT_READ)
-        self._end = 0  # of the last body
-        self._first = 0  # where the first body begins that may not have been read
+        self._used = 0, 0
+        """Where the first body begins that may not have been read, and where the last one ends. One
+        object, so that whatever interrupts its thread, they belong together."""
         self._touched = False
 
     def lay(self, content: Bare | Layout) -> bytes | None:
@@ -45,8 +46,8 @@ class Belt:
 
         What is laid there and never reported is passed over.
         """
-        end, length = self._end, content.size
-        first = max(int(self._words[self._read_word]), self._first)
+        (first, end), length = self._used, content.size
+        first = max(int(self._words[self._read_word]), first)
         start = -(-end // BELT_BYTES) * BELT_BYTES
         if first == end:
             first = start  # nothing is on it: the beginning is in the caches
@@ -58,20 +59,14 @@ class Belt:
         place = start % BELT_BYTES
         content.copy_to(self._memory, place)
         end = (start + length + 63) & ~63
-        note = _NOTE.pack(end, place, length, isinstance(content, Layout))
-        # Whatever interrupts this, nothing comes between the two.
-        self._first = first
-        self._end = end
-        return note
+        self._used = first, end
+        return _NOTE.pack(end, place, length, isinstance(content, Layout))
 
     def give_back(self) -> None:
         """Give its memory back if nothing is on it."""
-        if self._touched and self._words[self._read_word] == self._end:
+        if self._touched and self._words[self._read_word] == self._used[1]:
             self._touched = False
-            try:
-                self._page.give_belt_back(self._slot)
-            except OSError:
-                pass  # a kernel without it: the memory is used again
+            self._page.give_belt_back(self._slot)
 
 
 class BeltReader:

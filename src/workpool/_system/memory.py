@@ -108,7 +108,8 @@ def laid_out(data: Any, buffers: Sequence[Any]) -> Bare | Layout:
 
 def payload_bytes(data: Any, buffers: Sequence[Any]) -> int:
     """Return how large a pickle and its buffers are together."""
-    return len(data) + sum(buffer.raw().nbytes for buffer in buffers)
+    size: int = sum(buffer.raw().nbytes for buffer in buffers)
+    return len(data) + size
 
 
 def write_parcel(data: Any, buffers: Sequence[Any]) -> int:

@@ -95,8 +95,11 @@ class StatusPage:
         return self._bytes[start : start + BELT_BYTES]
 
     def give_belt_back(self, slot: int) -> None:
-        """Give back the physical memory of a belt with nothing on it, from its worker. Raises `OSError`."""
-        self._map.madvise(mmap.MADV_REMOVE, self._belts + slot * BELT_BYTES, BELT_BYTES)
+        """Give back the physical memory of a belt with nothing on it. To be called by its worker."""
+        try:
+            self._map.madvise(mmap.MADV_REMOVE, self._belts + slot * BELT_BYTES, BELT_BYTES)
+        except OSError:
+            return  # a kernel without it: the memory is used again
 
     def held(self, slot: int) -> list[tuple[int, int]]:
         """Return (attempt, begun) of every lane of a slot that has ever been used."""
@@ -134,7 +137,8 @@ def page_bytes(slots: int, lanes: int) -> int:
 
 def _belts_start(slots: int, lanes: int) -> int:
     records = slots * (_HEADER_WORDS + _LANE_WORDS * lanes) * WORD
-    return -(-records // mmap.PAGESIZE) * mmap.PAGESIZE  # whole pages, so that they can be given back
+    # Whole pages, so that they can be given back.
+    return -(-records // mmap.PAGESIZE) * mmap.PAGESIZE
 
 
 def new_page(slots: int, concurrency: int) -> StatusPage:

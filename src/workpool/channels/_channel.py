@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from _thread import get_ident
 from collections.abc import Callable
 from typing import Any
 
@@ -38,6 +39,7 @@ class Channel:
         loop: asyncio.AbstractEventLoop,
     ) -> None:
         self._loop = loop
+        self._thread = get_ident()
         self._timeout = timeout
         self._peer = peer
         self._format = line_format
@@ -71,6 +73,11 @@ class Channel:
         `SerializationError` for a content that cannot be sent.
         """
         doing = f"sending {type!r}"
+        if get_ident() != self._thread:
+            raise RuntimeError(
+                f"{doing} failed: a channel belongs to its event loop, and this is another thread. "
+                "Use loop.call_soon_threadsafe(channel.send, type, content)."
+            )
         self._check_active(doing)
         line = self._format.message(_checked_type(type), content)
         if self._link.is_full:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import socket
 import stat
@@ -40,6 +41,8 @@ class ChildChannel(Channel):
     Raises `ChannelClosed` if this process was not given a channel.
     """
 
+    _leaving: asyncio.Task[None] | None = None
+
     def __init__(self, *, timeout: float = DEFAULT_TIMEOUT) -> None:
         check_seconds("timeout", timeout)
         loop = needs_loop("ChildChannel()")
@@ -56,12 +59,17 @@ class ChildChannel(Channel):
         """This process's id, as the parent's end has it."""
         return os.getpid()
 
-    async def leave(self) -> None:
-        """Close this end, when what was sent has gone out; this process goes on.
+    def leave(self) -> asyncio.Future[None]:
+        """Close this end, when what was sent has gone out; may be awaited until then. This process goes on.
 
         Async handlers that are at work are cancelled. To be called any number of times.
         """
-        self._handlers.cancel()
+        if self._leaving is None:
+            self._handlers.cancel()
+            self._leaving = self._loop.create_task(self._leave())
+        return asyncio.shield(self._leaving)
+
+    async def _leave(self) -> None:
         if self.active:
             with suppress(ChannelClosed, ChannelTimeout):
                 await self.drain()

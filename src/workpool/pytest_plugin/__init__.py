@@ -39,7 +39,9 @@ def get_worker_id(request_or_config: Any) -> str:
 
 def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
     """Register the options and their counterparts in the configuration file."""
+    _leave_unrewritten(pluginmanager)
     from workpool.pytest_plugin import _xdist_names
+    from workpool.pytest_plugin._extra_options import add_extra_options
 
     _xdist_names.offer(pluginmanager)
     group = parser.getgroup("workpool", "parallel tests (workpool)")
@@ -60,6 +62,7 @@ def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginMa
         metavar="SECONDS",
         help="End a test, set-up and tear-down included, that takes longer.",
     )
+    add_extra_options(group, parser)
     parser.addini("workpool", "How many workers run the tests, unless --workpool says.", default="")
     parser.addini("workpool_scope", "As --workpool-scope.", default="")
     parser.addini("workpool_timeout", "As --workpool-timeout.", default="")
@@ -96,11 +99,14 @@ def pytest_cmdline_main(config: pytest.Config) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Take the run over if that is asked for."""
-    from workpool.pytest_plugin import _xdist_names
+    from workpool.pytest_plugin import _once_per_run, _xdist_names
+    from workpool.pytest_plugin._extra_options import set_up_extras
 
     for marker in MARKERS:
         config.addinivalue_line("markers", marker)
     _xdist_names.add_fixtures(config.pluginmanager)
+    config.pluginmanager.register(_once_per_run, "workpool-once-per-run")
+    set_up_extras(config)
     wanted = _wanted(config, config.option)
     if wanted is not None and not hasattr(config, "workerinput"):
         from workpool.pytest_plugin._activation import activate
@@ -112,3 +118,12 @@ def _wanted(config: pytest.Config, options: Any) -> str | None:
     """Return how many workers were asked for; None if that was not spoken of."""
     wanted: str | None = options.workpool
     return config.getini("workpool") or None if wanted is None else wanted
+
+
+def _leave_unrewritten(manager: pytest.PytestPluginManager) -> None:
+    """Spare pytest the rewriting of this package's asserts: it means to do that for all of a plugin's package."""
+    hook = manager.rewrite_hook
+    marked = getattr(hook, "_must_rewrite", None)
+    if isinstance(marked, set):
+        marked -= {"workpool", "workpool.pytest_plugin"}
+        getattr(hook, "_marked_for_rewrite_cache", {}).clear()

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from workpool.pytest_plugin import _xdist_names
-from workpool.pytest_plugin._crew import Crew
 from workpool.pytest_plugin._log_file import append_to_log_file, share_log_file
 from workpool.pytest_plugin._options import read_options
 from workpool.pytest_plugin._xdist_nodes import auto_workers
+
+if TYPE_CHECKING:
+    from workpool.pytest_plugin._crew import Crew
 
 _SHOWS_ONLY = (
     "collectonly",
@@ -30,6 +32,7 @@ _NEEDS_TERMINAL = {"usepdb": "--pdb", "trace": "--trace"}
 
 
 _EARLY: pytest.StashKey[Crew] = pytest.StashKey()
+"""The crew is imported where it is needed: never in a worker."""
 
 
 def begin_early(config: pytest.Config, wanted: str, *, starts: bool) -> None:
@@ -48,6 +51,8 @@ def begin_early(config: pytest.Config, wanted: str, *, starts: bool) -> None:
         if options is not None:
             _xdist_names.show(known, options.workers)
         if options is not None and starts:
+            from workpool.pytest_plugin._crew import Crew
+
             crew = config.stash[_EARLY] = Crew(options.workers)
             config.add_cleanup(crew.kill)
             crew.start()
@@ -104,6 +109,8 @@ def _crew(config: pytest.Config, workers: int) -> Crew:
         return crew
     if crew is not None:
         crew.kill()
+    from workpool.pytest_plugin._crew import Crew
+
     return Crew(workers)
 
 

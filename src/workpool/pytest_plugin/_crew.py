@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Callable, Iterable
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import Any
 
@@ -73,7 +74,7 @@ class Crew:
         self._tests: dict[str, Task[Any]] = {}
         self._errands: set[Task[Any]] = set()
         self._withdrawals: set[asyncio.Task[None]] = set()
-        self._events: list[Event] = []
+        self._events: deque[Event] = deque()
 
     def start(self) -> None:
         """Start the workers: they import what they need, and wait."""
@@ -100,15 +101,26 @@ class Crew:
         changed = {name: value for name, value in now.items() if before.get(name) != value}
         return changed, [name for name in before if name not in now]
 
-    def turn(self, tests: Tests, seconds: float | None = None) -> list[Event]:
-        """Have tests run; return what has happened, after so many seconds at the latest."""
+    def turn(self, tests: Tests, seconds: float | None = None, nap: float = 0.0) -> None:
+        """Have tests run, and wait until something has happened, so many seconds at most.
+
+        With a nap, look once after it instead: reports that nobody waits for wake nobody, and
+        are read many at a time. Where workers have enough to do that costs no time.
+        """
         if tests:
             self._loop.call(partial(self._add, tests))
-        if self._events:
+        if nap and not self._events:
+            time.sleep(nap)
+            self._loop.pass_once()
+        elif self._events:
             self._loop.pass_once()
         else:
             self._loop.run_until_woken(seconds)
-        return self._take_events(MOST_EVENTS)
+
+    def events(self, most: int = MOST_EVENTS) -> Iterator[Event]:
+        """Take what has happened, one by one: what nobody has come to is kept."""
+        for _ in range(min(most, len(self._events))):
+            yield self._events.popleft()
 
     def collect(self, worker: int) -> None:
         """Have a worker open its session and collect."""
@@ -122,6 +134,15 @@ class Crew:
         """Have a worker tell what it has collected."""
         self._loop.call(partial(self._send, worker, _worker.DESCRIBE, DESCRIBED))
 
+    def begin_no_more(self) -> None:
+        """Take from workers that have not begun to collect what they were to do: they are not needed."""
+        self._loop.call(self._withdraw_errands)
+
+    @property
+    def is_collecting(self) -> bool:
+        """Whether a worker has begun to collect and is not done with it."""
+        return bool(self._errands)
+
     def withdraw(self, tests: Tests) -> None:
         """Ask for tests back that have not begun; an event tells of each how it went."""
         self._loop.call(partial(self._begin_withdrawals, tests))
@@ -134,7 +155,7 @@ class Crew:
             self._loop.run_until_woken(left)
         self._loop.run(self._close(end - time.monotonic()))
         self._loop.close()
-        return self._take_events(len(self._events))
+        return list(self.events(len(self._events)))
 
     def kill(self) -> None:
         """End everything at once."""
@@ -153,6 +174,12 @@ class Crew:
     def _begin_withdrawals(self, tests: Tests) -> None:
         for worker, name in tests:
             withdrawal = asyncio.get_running_loop().create_task(self._withdraw(worker, name))
+            self._withdrawals.add(withdrawal)
+            withdrawal.add_done_callback(self._withdrawals.discard)
+
+    def _withdraw_errands(self) -> None:
+        for errand in self._errands:
+            withdrawal = asyncio.get_running_loop().create_task(_take_back(errand))
             self._withdrawals.add(withdrawal)
             withdrawal.add_done_callback(self._withdrawals.discard)
 
@@ -199,7 +226,9 @@ class Crew:
 
     def _errand_done(self, worker: int, kind: str, task: Task[Any]) -> None:
         self._errands.discard(task)
-        if not task.cancelled():
+        if task.cancelled():
+            self._loop.wake()
+        else:
             self._tell(Event(kind, worker, "", task.exception() or task.result()))
 
     def _on_message(self, kind: str, content: Any, origin: WorkerHandle) -> None:
@@ -222,7 +251,6 @@ class Crew:
         self._events.append(event)
         self._loop.wake()
 
-    def _take_events(self, most: int) -> list[Event]:
-        events = self._events[:most]
-        del self._events[:most]
-        return events
+
+async def _take_back(errand: Task[Any]) -> None:
+    await errand.withdraw()

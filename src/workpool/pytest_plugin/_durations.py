@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 _KEY = "workpool/durations"
 _DIGITS = 3  # significant ones: the rest is noise, and costs space
 
-UNKNOWN_SECONDS = 0.002
+UNKNOWN_SECONDS = 0.0005
 """What a test is taken to last while none has ended: little, for what was sent in vain can be taken back."""
 
 
@@ -30,10 +31,20 @@ class Durations:
             return seconds
         return self._total / len(self._new) if self._new else UNKNOWN_SECONDS
 
+    @property
+    def is_guess(self) -> bool:
+        """Whether nothing is known yet of how long tests take."""
+        return not (self.known or self._new)
+
     def note(self, name: str, seconds: float) -> None:
         """Note how long a test took."""
         self._new[name] = seconds
         self._total += seconds
+
+    def left(self, names: Iterable[str]) -> tuple[int, float]:
+        """Return how many of these tests have not ended in this run, and what they are expected to take."""
+        left = [name for name in names if name not in self._new]
+        return len(left), sum(map(self.expected, left))
 
     def save(self) -> None:
         """Write what was noted to the cache."""

@@ -11,7 +11,7 @@ from workpool.pytest_plugin._collection import Place
 class Group:
     """Tests that share what is costly to set up, in their order."""
 
-    __slots__ = ("cluster", "is_single", "key", "may_split", "tests")
+    __slots__ = ("cluster", "key", "may_split", "moved_from", "tests")
 
     def __init__(
         self, key: Hashable, cluster: str, tests: Sequence[int], *, may_split: bool
@@ -22,8 +22,8 @@ class Group:
         self.tests = deque(tests)
         """What is left of it; tests are numbers."""
         self.may_split = may_split
-        self.is_single = False
-        """Whether it never had more than one test."""
+        self.moved_from: Group | None = None
+        """The group of which this is what another worker was given."""
 
     def __repr__(self) -> str:
         return f"Group({self.key!r}, {len(self.tests)} tests)"
@@ -55,8 +55,6 @@ def make_groups(
             groups.append(group)
         group.tests.append(test)
         last = key
-    for group in groups:
-        group.is_single = len(group.tests) == 1
     return groups, alone
 
 

@@ -85,28 +85,43 @@ class Plan:
         group = self._current[worker]
         return group is not None and bool(group.tests)
 
-    def is_movable(self, test: int) -> bool:
-        """Whether a test may be run elsewhere than those of its group that were taken before it."""
-        group = self._group_of.get(test)
-        return group is not None and (group.may_split or group.is_single)
+    def group_of(self, test: int) -> Group | None:
+        """Return the group of a test, or the part of it that was cut off; None of one that runs alone."""
+        return self._group_of.get(test)
 
-    def moving_cost(self, test: int) -> float:
-        """Return the seconds it takes to set up elsewhere what a test needs."""
-        group = self._group_of.get(test)
-        return WORTH_SECONDS + (self._setup_costs.get(group.key, 0.0) if group else 0.0)
+    def moving_cost(self, group: Group) -> float:
+        """Return the seconds it takes to set up elsewhere what a group needs."""
+        return WORTH_SECONDS + self._setup_costs.get(group.key, 0.0)
 
     def hand_over(self, test: int, thief: int) -> None:
-        """Let a test that was taken, and has not begun, be another worker's."""
+        """Let a test that was taken, and has not begun, be another worker's.
+
+        What is left of a group that must not be split goes with it.
+        """
         if test not in self.taken:
             return
         self.taken.discard(test)
         self.left += 1
         group, stretch = self._group_of[test], self._stretches[thief]
-        if not (stretch and stretch[-1].key == group.key and stretch[-1].may_split):
-            stretch.append(Group(group.key, group.cluster, (), may_split=group.may_split))
-            stretch[-1].is_single = group.is_single
-        stretch[-1].tests.append(test)
-        self._group_of[test] = stretch[-1]
+        new = next((each for each in stretch if each.moved_from is group), None)
+        if new is None:
+            new = Group(group.key, group.cluster, (), may_split=group.may_split)
+            new.moved_from = group
+            stretch.append(new)
+        if group.may_split:
+            new.tests.append(test)
+            self._group_of[test] = new
+        else:
+            self._move_rest(group, new, test)
+
+    def _move_rest(self, group: Group, new: Group, test: int) -> None:
+        """Put a test where it belongs in a group that moves: before those that nobody had taken."""
+        rest = list(group.tests)
+        group.tests.clear()
+        new.tests.extend(rest)
+        position = sum(1 for other in new.tests if other < test)
+        new.tests.insert(position, test)
+        self._group_of.update(dict.fromkeys([test, *rest], new))
 
     def leave_out(self, tests: set[int]) -> None:
         """Strike out tests that nobody has taken."""
@@ -204,7 +219,7 @@ class Plan:
             return []
         group = max(groups, key=self.seconds)
         seconds = self.seconds(group)
-        if seconds < 2 * (WORTH_SECONDS + self._setup_costs.get(group.key, 0.0)):
+        if seconds < 2 * self.moving_cost(group):
             return []
         part, kept = self._far_half(list(group.tests), seconds / 2)
         group.tests = deque(kept)

@@ -9,6 +9,7 @@ import pytest
 
 from workpool.pytest_plugin._collection import nodeid_of
 from workpool.pytest_plugin._reports import Frame, ReportUnpacker
+from workpool.pytest_plugin._shortcuts import Shortcuts
 from workpool.pytest_plugin._warnings_wire import unpack_warning
 
 _ONCE = ("config", "collect")
@@ -21,7 +22,10 @@ class Relay:
     def __init__(self, config: pytest.Config, fields: Sequence[dict[str, Any]]) -> None:
         """Have the reports of each worker get these fields."""
         self._fields = fields
+        self._config = config
         self._hook = config.hook
+        self._shortcuts: Shortcuts | None = None
+        """Found when the first test has ended: all plugins are there by then."""
         self._unpacker = ReportUnpacker(config)
         self._begun: set[str] = set()
         self._warned: set[tuple[Any, ...]] = set()
@@ -36,11 +40,16 @@ class Relay:
         if not is_over or name in self._begun:
             self._pass_on_part(name, nodeid, frame[0], reports, is_over=is_over)
             return reports
-        hook, location = self._hook, frame[0]
-        hook.pytest_runtest_logstart(nodeid=nodeid, location=location)
+        hook, location, shortcuts = self._hook, frame[0], self._shortcuts
+        if shortcuts is None:
+            shortcuts = self._shortcuts = Shortcuts(self._config)
+        if not shortcuts.skips_frame:
+            hook.pytest_runtest_logstart(nodeid=nodeid, location=location)
         for report in reports:
-            hook.pytest_runtest_logreport(report=report)
-        hook.pytest_runtest_logfinish(nodeid=nodeid, location=location)
+            if not shortcuts.take(report):
+                hook.pytest_runtest_logreport(report=report)
+        if not shortcuts.skips_frame:
+            hook.pytest_runtest_logfinish(nodeid=nodeid, location=location)
         return reports
 
     def late(self, frame: Frame, name: str, worker: int) -> None:

@@ -122,12 +122,15 @@ class ReportUnpacker:
     def unpack_any(self, data: dict[str, Any]) -> Any:
         """Return a report of any kind."""
         was_shown = data.pop(_WAS_SHOWN, False)
+        parameters = data.get("_subtest.context", {}).get("kwargs")
         report = self._config.hook.pytest_report_from_serializable(config=self._config, data=data)
         if was_shown:
             report.longrepr = ShownText(report.longrepr)
-        parameters = getattr(getattr(report, "context", None), "kwargs", None)
-        if isinstance(parameters, dict):  # of a subtest: pytest has sent what their repr gives
-            parameters.update({name: _Shown(value) for name, value in parameters.items()})
+        if parameters and type(report).__module__ == "_pytest.subtests":
+            # pytest has sent what their repr gives, and would show the repr of that.
+            report.context.kwargs.update(
+                {name: _Shown(value) for name, value in parameters.items()}
+            )
         return report
 
 

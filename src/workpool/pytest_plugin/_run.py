@@ -22,9 +22,16 @@ from workpool.pytest_plugin._options import Options
 from workpool.pytest_plugin._relay import Relay
 from workpool.pytest_plugin._roster import Problem, Roster
 from workpool.pytest_plugin._schedule import HOLD_SECONDS, Schedule
+from workpool.pytest_plugin._watch import Watch, make_watch
 from workpool.pytest_plugin._worker import NOT_HERE, NOT_OPEN
 from workpool.pytest_plugin._worker_settings import WorkerSettings
 from workpool.pytest_plugin._xdist_nodes import Nodes
+
+LATE_SECONDS = 2.0
+"""Time a worker may need to collect beyond twice what it took others, when all tests have been run."""
+
+NAP_SECONDS = 0.005
+"""How long nothing need be looked at while workers have plenty to do: some ten to twenty trivial tests."""
 
 _OVERDUE_SECONDS = 3.0
 """Time after which nothing more is expected of a test whose time was up: the pool's grace is one second."""
@@ -43,9 +50,13 @@ class Run:
         self._last_words = LastWords()
         self._schedule: Schedule | None = None
         self._crew: Crew | None = crew
+        self._problems: list[Problem] = []
+        """Not reported yet: pytest would run no test if it had heard of them before the first."""
+        self._begun_at = self._collecting_took = 0.0
         self._overdue: dict[str, tuple[Event, float]] = {}
         self._deselected = 0
         self._session: pytest.Session
+        self._watch: Watch | None = None
         self._console: Console
         self._handlers = {
             events.OPENED: self._on_opened,
@@ -67,13 +78,17 @@ class Run:
         self._session = session
         self._console = console
         assert self._crew is not None
+        self._begun_at = time.monotonic()
         self._nodes.set_up()
+        self._watch = make_watch(self._config, self._options.workers)
         self._crew.open(self._worker_settings(), self._options.timeout, self._nodes.input_of)
 
     def wait_for_collection(self) -> None:
         """Wait until it is known which tests there are, or that nobody will know."""
         while self._schedule is None and not self._roster.is_hopeless:
             self._turn()
+        if self._schedule is None:
+            self._report_problems()
         self._console.show_collected(self._session.testscollected, self._deselected)
 
     def run_tests(self) -> None:
@@ -85,14 +100,31 @@ class Run:
                 raise session.Failed(session.shouldfail)
             if session.shouldstop:
                 raise session.Interrupted(session.shouldstop)
+        self._wait_for_late_collections()
+        self._report_problems()
+
+    def _wait_for_late_collections(self) -> None:
+        """Let workers that are collecting tell how that went; those that have not begun are not needed."""
+        assert self._crew is not None
+        if not self._crew.is_collecting:
+            return
+        self._crew.begin_no_more()
+        patience = LATE_SECONDS + 2 * self._collecting_took
+        give_up = time.monotonic() + patience
+        while self._crew.is_collecting and time.monotonic() < give_up:
+            self._turn(patience)
 
     def finish(self, seconds: float) -> None:
         """Have the workers end, within so many seconds."""
         crew, self._crew = self._crew, None
         if crew is None:
             return
+        if self._watch is not None:
+            self._watch.close()
         finals = (events.WARNINGS, events.LATE, events.FINISHED, events.PRINTED)
         try:
+            self._hear_out(crew)
+            self._report_problems()
             for event in crew.finish(self._roster.ready, seconds):
                 if event.kind in finals:
                     self._handlers[event.kind](event)
@@ -100,6 +132,15 @@ class Run:
         finally:
             crew.kill()
             self._last_words.close()
+
+    def _hear_out(self, crew: Crew) -> None:
+        """Report what has ended before an interruption."""
+        if self._session.shouldfail or self._session.shouldstop or self._schedule is None:
+            return
+        crew.turn([], 0.0)
+        for event in crew.events(sys.maxsize):
+            if event.kind in (events.ENDED, events.FAILED) and event.value.__class__ is tuple:
+                self._handlers[event.kind](event)
 
     def kill(self) -> None:
         """End the workers at once, if they are still there."""
@@ -119,12 +160,17 @@ class Run:
             (str(message.message), str(message.filename), message.lineno, line, when)
         )
 
-    def _turn(self) -> None:
+    def _turn(self, patience: float | None = None) -> None:
         assert self._crew is not None
-        for event in self._crew.turn(self._due(), self._patience()):
-            self._handlers[event.kind](event)
-            if self._session.shouldfail or self._session.shouldstop:
-                return
+        due = self._due()
+        self._crew.turn(due, patience or self._patience(), self._nap())
+        with self._console.held():
+            for event in self._crew.events():
+                self._handlers[event.kind](event)
+                if self._session.shouldfail or self._session.shouldstop:
+                    return
+        if self._watch is not None:
+            self._watch.look(self._schedule)
         now = time.monotonic()
         for event, until in list(self._overdue.values()):
             if now > until:
@@ -142,12 +188,19 @@ class Run:
             self._crew.withdraw(wanted)
         return due
 
+    def _nap(self) -> float:
+        """Return how long nothing need be looked at: workers have something to do for much longer."""
+        schedule = self._schedule
+        if schedule is None or schedule.spare_seconds(self._roster.ready) < NAP_SECONDS * 4:
+            return 0.0
+        return NAP_SECONDS
+
     def _patience(self) -> float | None:
         """Return how long to wait for events at most."""
         schedule = self._schedule
         if schedule is not None and (schedule.is_held_back or schedule.has_idle):
             return HOLD_SECONDS
-        return 0.5 if self._overdue else None
+        return 0.5 if self._overdue or self._watch is not None else None
 
     def _worker_settings(self) -> WorkerSettings:
         config = self._config
@@ -178,6 +231,7 @@ class Run:
         if problem is not None:
             self._report_problem(problem)
             return
+        self._collecting_took = time.monotonic() - self._begun_at
         self._nodes.is_ready(event.worker)
         self._deselected = opening["deselected"]
         self._relay.collect_reports(opening["reports"])
@@ -321,12 +375,17 @@ class Run:
             self._session.shouldstop = extras["stop"]
 
     def _report_problem(self, problem: Problem) -> None:
-        """Report that a worker could not be set up."""
+        """Report, in due time, that a worker could not be set up or differs from the others."""
         if problem.is_usage:
             raise pytest.UsageError(*problem.lines)
         if problem.exit is not None:
             pytest.exit(*problem.exit)
         if problem.is_new:
+            self._problems.append(problem)
+
+    def _report_problems(self) -> None:
+        problems, self._problems = self._problems, []
+        for problem in problems:
             report = pytest.CollectReport(problem.nodeid, "failed", "\n".join(problem.lines), [])
             self._config.hook.pytest_collectreport(report=report)
 

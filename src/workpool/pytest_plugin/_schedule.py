@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from workpool.pytest_plugin._collection import Collected
 from workpool.pytest_plugin._durations import Durations
-from workpool.pytest_plugin._grouping import make_groups
+from workpool.pytest_plugin._grouping import Group, make_groups
+from workpool.pytest_plugin._moves import stretches, worth_moving
 from workpool.pytest_plugin._plan import Plan
 
 if TYPE_CHECKING:
@@ -24,6 +25,9 @@ GROUP_SECONDS = 0.3
 
 STUCK_SECONDS = 0.05
 """A test that has run for so long may take much longer: those behind it are better run elsewhere."""
+
+STEAL_SECONDS = 0.02
+"""Expected work at which a worker looks for more with others: before it runs dry, and tears its fixtures down."""
 
 FEWEST_AHEAD = 2
 """The test that runs and the next one, so that a worker never waits for the controller."""
@@ -77,6 +81,11 @@ class Schedule:
         """When the first test sent to a worker, of those that have not ended, became the first."""
         self._idle: list[int] = []
         """Workers that have nothing to do."""
+        self._begun: set[Group] = set()
+        """Groups of which a test has ended."""
+        self._withdrawn: list[str] = []
+        self._kept: list[str] = []
+        """What came of the tests that were asked back together."""
         self._thieves: dict[str, int] = {}
         """Tests that were asked back, and for whom."""
         self._ahead: list[dict[str, float]] = [{} for _ in range(options.workers)]
@@ -119,11 +128,12 @@ class Schedule:
     def was_asked_back(self, worker: int, name: str, *, is_withdrawn: bool) -> None:
         """Note what came of asking a test back."""
         thief = self._thieves.pop(name)
+        (self._withdrawn if is_withdrawn else self._kept).append(name)
         if is_withdrawn:
-            number = self._numbers[name]
             self._forget(worker, name)
-            self._sent_at.pop(number, None)
-            self._plan.hand_over(number, thief)
+            self._sent_at.pop(self._numbers[name], None)
+        if not self._thieves:
+            self._move(worker, thief)
 
     def ended(self, worker: int, name: str, reports: Iterable[pytest.TestReport]) -> None:
         """Note that a test has ended."""
@@ -135,6 +145,9 @@ class Schedule:
             if report.when == "setup":
                 self._plan.set_up_took(number, duration)
         self._durations.note(name, total)
+        group = self._plan.group_of(number)
+        if group is not None:
+            self._begun.add(group)
         self._forget(worker, name)
         self._sent_at.pop(number, None)
         self._plan.ended(number)
@@ -153,9 +166,40 @@ class Schedule:
         """Do not run these tests, as far as they have not been sent."""
         self._plan.leave_out({self._numbers[name] for name in names})
 
+    def spare_seconds(self, workers: Iterable[int]) -> float:
+        """Return for how long every worker has something to do; 0 if any test may end the run."""
+        if self._window < len(self._names) or self._durations.is_guess:
+            return 0.0
+        return min((self._ahead_seconds[worker] for worker in workers), default=0.0)
+
     def is_over(self) -> bool:
         """Whether all tests have ended."""
         return self._plan.is_over()
+
+    def running(self) -> list[tuple[int, str, float]]:
+        """Return what each worker runs, and since when, as far as reports have come."""
+        return [
+            (worker, next(iter(ahead)), self._first_since[worker])
+            for worker, ahead in enumerate(self._ahead)
+            if ahead
+        ]
+
+    def left(self) -> tuple[int, float]:
+        """Return how many tests have not ended, and the seconds they are expected to take."""
+        return self._durations.left(self._names)
+
+    def _move(self, worker: int, thief: int) -> None:
+        """Let those that were withdrawn be the thief's, but for groups that have begun and must not be split."""
+        begun = {self._group_of(name) for name in self._kept}
+        withdrawn, self._withdrawn, self._kept = self._withdrawn, [], []
+        late = []
+        for name in withdrawn:
+            group = self._group_of(name)
+            if group is not None and group in begun and not group.may_split:
+                late.append(self._numbers[name])
+            else:
+                self._plan.hand_over(self._numbers[name], thief)
+        self._plan.give_back(worker, late)
 
     def _must_wait(self) -> bool:
         """Whether too much has been sent beyond the first test that has not ended.
@@ -183,37 +227,39 @@ class Schedule:
 
     def _may_steal(self, worker: int) -> bool:
         """Whether a worker will soon have nothing to do."""
-        ahead = len(self._ahead[worker])
-        return not ahead or (ahead == 1 and not self._has_run_for_long(worker))
+        if not self._ahead[worker]:
+            return True
+        soon = self._ahead_seconds[worker] < STEAL_SECONDS
+        return soon and not self._has_run_for_long(worker)
 
     def _is_stuck(self, worker: int) -> bool:
-        """Whether tests wait behind one that has run for long."""
-        return bool(self._movable(worker)) and self._has_run_for_long(worker)
+        """Whether tests wait behind one that has run for long, and may run elsewhere."""
+        return self._has_run_for_long(worker) and bool(self._worth_moving(worker))
 
     def _has_run_for_long(self, worker: int) -> bool:
         return self._clock() - self._first_since[worker] > STUCK_SECONDS
 
-    def _movable(self, worker: int) -> list[str]:
-        """Return what waits in a worker and may run elsewhere."""
-        waiting = list(self._ahead[worker])[1:]
-        return [name for name in waiting if self._plan.is_movable(self._numbers[name])]
-
     def _urgency(self, worker: int) -> tuple[bool, float]:
         """Return how much it helps to take tests from a worker."""
         ahead = self._ahead[worker]
-        return self._is_stuck(worker), sum(ahead[name] for name in self._movable(worker))
+        names = self._worth_moving(worker)
+        return bool(names) and self._has_run_for_long(worker), sum(ahead[name] for name in names)
 
     def _worth_moving(self, victim: int) -> list[str]:
-        """Return half of what waits in a worker: the next ones if it is stuck, else the last."""
-        names = self._movable(victim)
-        if not names:
+        """Return what waits in a worker and had better run elsewhere."""
+        running, *waiting = self._ahead[victim] or [""]
+        if not waiting:
             return []
-        half = (len(names) + 1) // 2
-        if self._has_run_for_long(victim):
-            return names[:half]
-        names = names[-half:]
-        seconds = sum(self._ahead[victim][name] for name in names)
-        return names if seconds > self._plan.moving_cost(self._numbers[names[0]]) else []
+        present = self._group_of(running)
+        return worth_moving(
+            stretches(waiting, self._group_of, self._ahead[victim].__getitem__),
+            lambda group: group is present or group in self._begun,
+            self._plan.moving_cost,
+            is_stuck=self._has_run_for_long(victim),
+        )
+
+    def _group_of(self, name: str) -> Group | None:
+        return self._plan.group_of(self._numbers[name]) if name else None
 
     def _has_room(self, worker: int) -> bool:
         count, seconds = len(self._ahead[worker]), self._ahead_seconds[worker]

@@ -27,6 +27,8 @@ class TestRunner:
         self._recorder = self._session.recorder
         self._recorder.on_failure = self._post_failure
         self._running = ""
+        self._is_over = False
+        """Whether a test has ended the run."""
         self._last: pytest.Item | None = None
         self._expected: pytest.Item | None = None
 
@@ -53,7 +55,7 @@ class TestRunner:
         session = self._session
         if item is None:
             return NOT_HERE
-        if session.session.shouldstop or session.session.shouldfail:
+        if session.session.shouldstop or session.session.shouldfail or self._is_over:
             return None
         if item is not self._expected:
             self._tear_down_to(item)
@@ -66,8 +68,10 @@ class TestRunner:
             item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
             self._expected = following.item
         except pytest.exit.Exception as error:
+            self._is_over = True
             extras["exit"] = (error.msg, error.returncode)
         except KeyboardInterrupt:
+            self._is_over = True
             extras["interrupted"] = f"{item.nodeid} raised KeyboardInterrupt"
         return self._result(extras)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from typing import Any
 
 from workpool import WorkerClient
@@ -42,6 +43,7 @@ def on_worker_exit(client: WorkerClient) -> None:
     """Close a session that was not closed by a task."""
     if client.state.runner is not None:
         client.state.runner.close()
+    gc.freeze()  # what is left ends with the process: to look through it all first would take long
 
 
 def _open(client: WorkerClient, settings: WorkerSettings) -> Any:

@@ -24,6 +24,9 @@ from workpool.pytest_plugin._worker_settings import WorkerSettings
 
 _ABOUT_OWN = ("cannot be rewritten; workpool", "cannot be rewritten; workpool.pytest_plugin")
 
+_CHECKS_OPTIONS = "_validate_config_options"
+"""The function of pytest's that warns of unknown options in the configuration file."""
+
 
 class WorkerSession:
     """A session without a terminal and without a loop over its tests."""
@@ -233,4 +236,6 @@ class Recorder:
         """Note a warning, unless it is about this package, which a worker has to import first."""
         if when == "config" and str(warning_message.message).endswith(_ABOUT_OWN):
             return
+        if location and location[2] == _CHECKS_OPTIONS:
+            return  # the controller does that too, later
         self._warnings.append(pack_warning(warning_message, when, nodeid, location))

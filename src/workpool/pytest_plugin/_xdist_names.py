@@ -39,7 +39,9 @@ class Names:
         """Register the options that command lines and scripts use."""
         if not self.has_options:
             return
-        group = parser.getgroup("workpool-xdist", "parallel tests, as pytest-xdist has it (workpool)")
+        group = parser.getgroup(
+            "workpool-xdist", "parallel tests, as pytest-xdist has it (workpool)"
+        )
         group._addoption(  # one letter, in lower case, is for pytest's own otherwise
             "-n", "--numprocesses", metavar="N", default=None, help="As --workpool=N."
         )
@@ -74,8 +76,11 @@ def offer(manager: pytest.PytestPluginManager) -> None:
 def adopt(manager: pytest.PytestPluginManager, options: Any) -> None:
     """Put what ``-n`` says where ``--workpool`` would have put it. Raises `pytest.UsageError`."""
     names = manager.get_plugin(NAME)
-    wanted = getattr(options, "numprocesses", None)
-    if wanted is None or not (isinstance(names, Names) and names.has_options):
+    if not (isinstance(names, Names) and names.has_options):
+        return
+    options.tx, options.distload = [], False
+    wanted = options.numprocesses
+    if wanted is None:
         return
     if options.workpool is not None:
         raise pytest.UsageError("--workpool and -n mean the same: use one of them")

@@ -12,7 +12,6 @@ import pytest
 
 from workpool.pytest_plugin import _xdist_names
 from workpool.pytest_plugin._collection import nodeid_of
-from workpool.pytest_plugin._plain import plain
 
 
 class Gateway:
@@ -55,14 +54,14 @@ class Node:
             "cwd": os.getcwd(),  # noqa: PTH109 - it is text that is asked for
         }
         self.is_open = False
-        self.has_told_tests = False
+        self.is_ready = self.has_told_tests = False
 
     def begin(self, **given: Any) -> None:
         """Be the node of a worker that is about to open its session, perhaps after another one there."""
         self.workerinput = given
         vars(self).pop("workeroutput", None)
         self.is_open = True
-        self.has_told_tests = False
+        self.is_ready = self.has_told_tests = False
 
     def __repr__(self) -> str:
         return f"<Node {self.gateway.id}>"
@@ -110,9 +109,7 @@ class Nodes:
             testrunuid=self.testrunuid,
             mainargv=list(sys.argv),
         )
-        self.report_fields[worker].update(
-            node=node, worker_id=name, testrun_uid=self.testrunuid
-        )
+        self.report_fields[worker].update(node=node, worker_id=name, testrun_uid=self.testrunuid)
         self._hook.pytest_xdist_newgateway(gateway=node.gateway)
         self._hook.pytest_configure_node(node=node)
         return dict(node.workerinput)
@@ -121,6 +118,7 @@ class Nodes:
         """Tell that a worker has opened its session."""
         node = self._nodes.get(worker)
         if node is not None:
+            node.is_ready = True
             self._hook.pytest_testnodeready(node=node)
 
     def has_collected(self, worker: int, names: Sequence[str]) -> None:
@@ -144,8 +142,8 @@ class Nodes:
         self._hook.pytest_testnodedown(node=node, error=error)
 
     def all_are_down(self) -> None:
-        """Tell of those that have ended without a word."""
-        for worker in self._nodes:
+        """Tell of those that have ended without a word, unless they came too late to be of use."""
+        for worker in [number for number, node in self._nodes.items() if node.is_ready]:
             self.went_down(worker, None, "the worker has not closed its session")
 
     def handle_crash(self, worker: int, name: str, report: pytest.TestReport) -> bool:
@@ -159,7 +157,7 @@ class Nodes:
 
 
 def auto_workers(config: pytest.Config) -> int | None:
-    """Return how many workers a plugin says 'auto' means."""
+    """Return how many workers 'auto' means, if a plugin or the variable of pytest-xdist's says so."""
     hook = getattr(config.hook, "pytest_xdist_auto_num_workers", None)
     own = [
         implementation
@@ -167,4 +165,7 @@ def auto_workers(config: pytest.Config) -> int | None:
         if not str(implementation.function.__module__).startswith("xdist.")
     ]
     found = hook(config=config) if hook is not None and own else None
-    return plain(found) if isinstance(found, int) and found > 0 else None
+    if found is None:
+        text = os.environ.get("PYTEST_XDIST_AUTO_NUM_WORKERS", "")
+        found = int(text) if text.isascii() and text.isdigit() else None
+    return int(found) if isinstance(found, int) and found > 0 else None
