@@ -172,8 +172,9 @@ _no_client = _NoClient()
 
 @entrypoint
 def run_tiny(job: Job) -> Answer | int:
-    """As `run`, without a client: what may travel in a batch. An answer without a payload is a number,
-    which a worker may keep on its shelf.
+    """As `run`, without a client: what may travel in a batch.
+
+    An answer without a payload is a number, which a worker may keep on its shelf.
     """
     if _no_client.worker_id < 0:
         _no_client.begin()

@@ -97,8 +97,8 @@ class Account:
         if error is None and not task.cancelled():
             if (len(begun), len(ended)) != (1, 1):
                 return "has a result, but its start and end are not in the record"
-            expected = (work[1], work[3])
-            right = task.result() == expected or (not work[3] and task.result() == work[1])
+            result: Any = task.result()
+            right = result == (work[1], work[3]) or (not work[3] and result == work[1])
             return None if right else "has a wrong result"
         if isinstance(error, WorkerCrashed):
             if error.pid not in self.killed:

@@ -123,7 +123,8 @@ def take_batch(backlog: deque[Task[Any]], most: int) -> Batch | None:
         task = take()
         if task.done():
             continue
-        if task._settings.plain and _is_safe(task.argument):
+        argument = task.argument
+        if task._settings.plain and (argument.__class__ in PLAIN_TYPES or _is_safe(argument)):
             members.append(task)
         else:
             backlog.appendleft(task)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 import time
 from io import BytesIO
+from itertools import repeat
 from typing import TYPE_CHECKING, Any
 
 from workpool._batch import Batch
@@ -96,9 +97,9 @@ class BatchWatch:
         entries = BytesIO(page.shelf(worker.slot))
         if all(lane != running for lane, _ in page.held(worker.slot)):
             return  # it has gone on, and may have used the shelf for others
-        mean = engine.costs.mean
-        values = [(pickle.load(entries), mean) for _ in range(first, index)]
-        engine.outcomes.members(worker, batch, attempt, first, values)
+        values = [pickle.load(entries) for _ in range(first, index)]
+        mean = repeat(engine.costs.mean)  # what each cost is with the worker
+        engine.outcomes.members(worker, batch, attempt, first, values, mean)
 
     def _batch(self, attempt: int) -> Batch | None:
         """Return the batch that is under way with this attempt number, or None."""

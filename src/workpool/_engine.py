@@ -455,10 +455,10 @@ class Engine:
         if task.movable or not task.pinned:
             self._grow()
         if task.pinned:
-            if not self._flush_due:  # it is not one of many that come in one go
+            # At the end of this turn: many that come in one go arrive in one go, too.
+            if not self._flush_due:
                 self._flush_due = True
                 self.loop.call_soon(self._flush)
-                self.dispatcher.flush()
         else:
             self.scheduler.place(task, slot)
             self.dispatcher.send(slot, [task])

@@ -25,7 +25,13 @@ import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from workpool._frames import MAIL_LOOK_ROUND, batch_attempt, item_attempt, task_of_attempt
+from workpool._frames import (
+    ITEM_STEP,
+    MAIL_LOOK_ROUND,
+    batch_attempt,
+    item_attempt,
+    task_of_attempt,
+)
 from workpool._patient_timer import PatientTimer
 from workpool._system.status_page import CONDEMNED, INTERRUPT, MAIL, MAIL_READ
 
@@ -256,6 +262,6 @@ class Interrupts:
             self._look_again(min(waiting))
 
     def _not_ended(self, attempt: int) -> str:
-        task = self._ledger.running(attempt)
-        number = task_of_attempt(attempt) if task is None else task.id
+        member = self._ledger.running(attempt) if attempt >= ITEM_STEP else None
+        number = task_of_attempt(attempt) if member is None else member.id
         return f"task {number} had been interrupted and did not end within {CANCEL_GRACE:g} seconds"

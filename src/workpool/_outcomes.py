@@ -128,7 +128,7 @@ class Outcomes:
         if batch is None:
             return  # stale, as any report may be
         first, values, costs, begun = pickle.loads(body)
-        self.members(worker, batch, attempt, first, zip(values, costs, strict=True))
+        self.members(worker, batch, attempt, first, values, costs)
         if costs:
             self._costs.observe(sum(costs) / len(costs), len(costs))
         if kind == frames.LAST_PART:
@@ -144,7 +144,8 @@ class Outcomes:
         batch: Any,
         attempt: int,
         first: int,
-        outcomes: Iterable[tuple[Any, float]],
+        values: Iterable[Any],
+        costs: Iterable[float],
     ) -> None:
         """End members of a batch, from the `first` on, with what they have returned and cost.
 
@@ -153,7 +154,8 @@ class Outcomes:
         """
         on_complete, handle = self.on_complete, worker.handle
         ended = 0
-        for task, (value, cost) in zip(batch.members[first : batch.end], outcomes, strict=False):
+        members = batch.members[first : batch.end]
+        for task, value, cost in zip(members, values, costs, strict=False):
             if task.done() or value.__class__ is tuple:
                 index = batch.members.index(task)
                 skipped = value.__class__ is tuple and bool(value)

@@ -66,7 +66,7 @@ async def test_a_member_whose_own_report_is_unread_stays_with_its_batch(
         [worker] = engine.fleet.present()
         attempt = engine.ledger.attempt_of(tasks[0])
         number, _ = batch_attempt(attempt)
-        engine.outcomes.members(worker, tasks[0].batch, number, 0, [((), 0.0)])
+        engine.outcomes.members(worker, tasks[0].batch, number, 0, [()], [0.0])
         assert engine.ledger.attempt_of(tasks[0]) == attempt
         assert await tasks[0].withdraw() is False
         other_gate.open()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 from collections import deque
 from collections.abc import Callable, Iterator
-from typing import Any, cast
+from typing import Any
 from unittest.mock import patch
 
 import pytest
@@ -37,7 +37,7 @@ def test_what_may_not_travel_with_others(other: Any) -> None:
     """Mutable, large and deep arguments end a batch, and wait where they were."""
     tasks = plain_tasks(1, "a", other, 2)
     backlog = deque(tasks)
-    batch = cast("Batch | None", take_batch(backlog, 10))
+    batch = take_batch(backlog, 10)
     assert batch is not None
     assert batch.members == tasks[:2]
     assert list(backlog) == tasks[2:]

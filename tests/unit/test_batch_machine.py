@@ -131,14 +131,14 @@ class BatchMachine:
         self._join()
 
     def _join(self) -> None:
-        loop = SimpleNamespace(
+        self.futures = asyncio.new_event_loop()
+        loop: Any = SimpleNamespace(
             call_later=lambda _, call, *details: self.timers.append((call, details)),
             call_soon=lambda call, *details: call(*details),
             create_future=lambda: asyncio.Future(loop=self.futures),
         )
-        self.futures = asyncio.new_event_loop()
-        fleet = SimpleNamespace(present=lambda: self.workers, workers=self.workers)
-        self.dispatcher: Any = SimpleNamespace(
+        fleet: Any = SimpleNamespace(present=lambda: self.workers, workers=self.workers)
+        dispatcher: Any = SimpleNamespace(
             page=self.page,
             mark_cancelled=self._mark,
             release=self.scheduler.finished,
@@ -147,13 +147,14 @@ class BatchMachine:
             arena=SimpleNamespace(free_all=lambda offsets: None),
         )
         self.outcomes = Outcomes(self.ledger, self.scheduler, self.costs, Any, lambda: None)  # type: ignore[arg-type]
-        self.outcomes.dispatcher = self.dispatcher
-        self.outcomes.pauses = SimpleNamespace(discard=lambda task: None)  # type: ignore[assignment]
+        self.outcomes.dispatcher = dispatcher
+        pauses: Any = SimpleNamespace(discard=lambda task: None)
+        self.outcomes.pauses = pauses
         self.outcomes.interrupts = interrupts = Interrupts(
-            loop,  # type: ignore[arg-type]
+            loop,
             self.ledger,
-            self.dispatcher,
-            fleet,  # type: ignore[arg-type]
+            dispatcher,
+            fleet,
             lambda task, attempt: None,
         )
         interrupts._interrupt_running = lambda worker, attempt: None  # type: ignore[method-assign]
@@ -165,10 +166,10 @@ class BatchMachine:
             return had_begun
 
         self.withdrawals = self.outcomes.withdrawals = Withdrawals(
-            loop,  # type: ignore[arg-type]
+            loop,
             self.ledger,
             self.scheduler,
-            self.dispatcher,
+            dispatcher,
             interrupts,
             begun_or_ended,
             set(),
@@ -178,7 +179,7 @@ class BatchMachine:
             is_closed=False,
             ledger=self.ledger,
             fleet=fleet,
-            dispatcher=self.dispatcher,
+            dispatcher=dispatcher,
             scheduler=self.scheduler,
             outcomes=self.outcomes,
             costs=self.costs,
@@ -210,7 +211,7 @@ class BatchMachine:
                 if isinstance(entry, Batch):
                     entry.id = self.ledger.new_id()
                 [attempt] = self.ledger.dispatch([entry])
-                members = list(entry.members) if isinstance(entry, Batch) else [entry]
+                members: list[Any] = [*entry.members] or [entry]
                 self.runs[attempt] = Run(attempt, 0, members, set())
                 self.queue.append(attempt)
 
