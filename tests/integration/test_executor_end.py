@@ -126,12 +126,14 @@ def pool_thread_held_up(executor: Executor) -> Iterator[None]:
 
     cancelled = executor.submit(abs, 1)
     cancelled.add_done_callback(hold)
-    cancelled.cancel()
+    canceller = threading.Thread(target=cancelled.cancel)  # waits for the thread that is held up
+    canceller.start()
     assert held.wait(20)
     try:
         yield
     finally:
         let_go.set()
+        canceller.join(20)
 
 
 def test_killing_the_workers(gate: Gate) -> None:

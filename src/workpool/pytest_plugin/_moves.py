@@ -36,12 +36,14 @@ def worth_moving(
     moving_cost: Callable[[Group], float],
     *,
     is_stuck: bool,
+    is_past_set_up: bool = True,
 ) -> list[str]:
     """Return the tests that another worker should have, about half of them.
 
     Whole groups, if there are any: of a worker that goes on the last ones, of one that is stuck the
     next ones, for they stood first in the order. Else a part of the group it is in, if that may be
-    split and is worth setting its fixtures up again.
+    split and is worth setting its fixtures up again. What takes long may be the set-up itself, until
+    it has taken so long that it is none (`is_past_set_up`).
     """
     whole = [each for each in waiting if not begun(each.group)]
     if whole:
@@ -51,7 +53,7 @@ def worth_moving(
         return []
     part = parts[0] if is_stuck else parts[-1]
     half = (len(part.names) + 1) // 2
-    if is_stuck:
+    if is_stuck and is_past_set_up:
         return part.names[:half]
     worth = part.seconds * half / len(part.names) > moving_cost(part.group)
     return part.names[-half:] if worth else []

@@ -89,6 +89,10 @@ class Plan:
         """Return the group of a test, or the part of it that was cut off; None of one that runs alone."""
         return self._group_of.get(test)
 
+    def longest_set_up(self) -> float:
+        """Return the seconds of the longest set-up so far."""
+        return max(self._setup_costs.values(), default=0.0)
+
     def moving_cost(self, group: Group) -> float:
         """Return the seconds it takes to set up elsewhere what a group needs."""
         return WORTH_SECONDS + self._setup_costs.get(group.key, 0.0)

@@ -236,8 +236,8 @@ class Schedule:
         """Whether tests wait behind one that has run for long, and may run elsewhere."""
         return self._has_run_for_long(worker) and bool(self._worth_moving(worker))
 
-    def _has_run_for_long(self, worker: int) -> bool:
-        return self._clock() - self._first_since[worker] > STUCK_SECONDS
+    def _has_run_for_long(self, worker: int, longer: float = 0.0) -> bool:
+        return self._clock() - self._first_since[worker] > STUCK_SECONDS + longer
 
     def _urgency(self, worker: int) -> tuple[bool, float]:
         """Return how much it helps to take tests from a worker."""
@@ -252,10 +252,11 @@ class Schedule:
             return []
         present = self._group_of(running)
         return worth_moving(
-            stretches(waiting, self._group_of, self._ahead[victim].__getitem__),
+            stretches(waiting, self._group_of, self._durations.expected),
             lambda group: group is present or group in self._begun,
             self._plan.moving_cost,
             is_stuck=self._has_run_for_long(victim),
+            is_past_set_up=self._has_run_for_long(victim, 2 * self._plan.longest_set_up()),
         )
 
     def _group_of(self, name: str) -> Group | None:
