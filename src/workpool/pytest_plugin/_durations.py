@@ -10,7 +10,7 @@ import pytest
 _KEY = "workpool/durations"
 _DIGITS = 3  # significant ones: the rest is noise, and costs space
 
-UNKNOWN_SECONDS = 0.0005
+UNKNOWN_SECONDS = 0.002
 """What a test is taken to last while none has ended: little, for what was sent in vain can be taken back."""
 
 
