@@ -30,7 +30,8 @@ async def parcels(account: Account) -> None:
     """Send arguments and results that are too large for their places."""
     account.add(payload=LARGE)
     for slot in range(account.slots):
-        account.add(payload=LARGE, worker=slot, affinity="force")
+        for _ in range(2):
+            account.add(payload=LARGE, worker=slot, affinity="force")
     await account.settle()
 
 
