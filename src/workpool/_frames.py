@@ -72,9 +72,6 @@ BATCH = 8  # the payload is the arguments of many tasks, after a byte of flags f
 LAID_OUT = 16  # the payload is a pickle and its buffers, as in a parcel, but in the arena itself
 PARCEL = 4  # the payload came as a descriptor, through the locker that the record names
 
-PARCEL_RECORD_BYTES = 5
-"""The record of a task whose payload is a parcel: flags, the locker's number (32 bits)."""
-
 # Kinds of report.
 RESULT = 1
 NOTHING = 2  # the result None, without a body

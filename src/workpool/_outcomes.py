@@ -66,7 +66,7 @@ class Outcomes:
 
     # Reports
 
-    def results(self, worker: WorkerProcess, data: bytes, position: int) -> int:  # noqa: C901
+    def results(self, worker: WorkerProcess, data: bytes, position: int) -> int:  # noqa: C901 - see below
         """End the tasks of the plain results that stand in a report stream from a position on.
 
         Returns where something else begins, or what is not whole.

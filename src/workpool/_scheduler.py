@@ -282,8 +282,7 @@ class Scheduler(Generic[RecordT]):
         return best
 
     def _plan_pinned(self) -> Iterator[tuple[int, list[RecordT]]]:
-        if self._any_pinned():
-            self._even_out()
+        self._even_out()
         for load in self.slots:
             run = []
             # Their own limits: light tasks, which others can take, must not keep them waiting.
@@ -302,9 +301,6 @@ class Scheduler(Generic[RecordT]):
             return True
         most = min(MOST_PINNED, self.most_ahead)
         return load.pinned_sent < most and load.pinned_seconds < PINNED_SECONDS
-
-    def _any_pinned(self) -> bool:
-        return any(load.pinned for load in self.slots)
 
     def _even_out(self) -> None:
         """Move strong tasks, newest first, away from slots that have badly more work."""

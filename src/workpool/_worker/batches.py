@@ -15,7 +15,7 @@ from workpool import _frames as frames
 from workpool._quick import pickle
 from workpool._serialization import PLAIN_TYPES
 from workpool._system.status_page import CONDEMNED, INTERRUPT, REVOKED, SHELF, SHELF_BYTES
-from workpool._worker.chunks import ChunkDone
+from workpool._worker.chunks import WorkDone
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ class BatchRunner:
         self._condemned_word = page.field(slot, CONDEMNED)
 
     def run(self, lane: int, attempt: int, offset: int, length: int) -> None:
-        """Run the members of a batch. Always raises `ChunkDone`, with the last part of the report."""
+        """Run the members of a batch. Always raises `WorkDone`, with the last part of the report."""
         arena = self._worker.arena
         count = int.from_bytes(arena[offset + 1 : offset + 3], "little")
         flags = arena[offset + 3 : offset + 3 + count]
@@ -81,7 +81,7 @@ class BatchRunner:
             arguments = _loads(arena[offset + 3 + count : offset + length])
         except Exception:  # noqa: BLE001 - one of them is to blame, and its error is its own
             arguments, count = [], _UNREADABLE
-        raise ChunkDone(*self._run_members(lane, attempt, arguments, flags, count))
+        raise WorkDone(*self._run_members(lane, attempt, arguments, flags, count))
 
     def _run_members(  # noqa: C901 - see below
         self, lane: int, attempt: int, arguments: list[Any], flags: memoryview, count: int

@@ -90,8 +90,8 @@ def _chunk(items: Any, function: Callable[..., Any] | None, spread: bool, goes_o
     return Chunk(items, function, spread=spread, goes_on=goes_on)
 
 
-class ChunkDone(Exception):
-    """A chunk has been run: seconds, and a packed outcome."""
+class WorkDone(Exception):
+    """What came as one task, a chunk or a batch, has been run: seconds, and a packed outcome."""
 
 
 def pack_stretch(attempt: int, first: int, end: int) -> int:
@@ -168,17 +168,17 @@ class ChunkRunner:
         self._nothing = 0, b""
 
     def run(self, attempt: int, chunk: Chunk) -> None:
-        """Run a chunk's items. Always raises `ChunkDone`, or what ends the whole of it."""
+        """Run a chunk's items. Always raises `WorkDone`, or what ends the whole of it."""
         if self._by_items:
             self._worker.count_begun(-1)
-            raise ChunkDone(0.0, *self._worker.pack_result(NOT_TAKEN))
+            raise WorkDone(0.0, *self._worker.pack_result(NOT_TAKEN))
         if not self._watches_forks:
             self._watch_forks()
         start = _clock()
         parts, begun = self._run_items(attempt, chunk)
         cost = (_clock() - start) / 1e9
         self._worker.count_begun(begun - 1)  # the task itself is counted as any is
-        raise ChunkDone(cost, *self._pack(parts, begun, len(chunk)))
+        raise WorkDone(cost, *self._pack(parts, begun, len(chunk)))
 
     def _run_items(self, attempt: int, chunk: Chunk) -> tuple[list[Part], int]:
         """Return the results and errors (packed) of the items that were begun, and how many these are."""

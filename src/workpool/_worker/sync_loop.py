@@ -14,7 +14,7 @@ from workpool._serialization import PLAIN_TYPES, unreadable
 from workpool._system.liveness import ParentGone
 from workpool._system.status_page import CONDEMNED, INTERRUPT, MAIL, REPORTS_READ
 from workpool._worker.batches import BatchRunner
-from workpool._worker.chunks import Chunk, ChunkDone, ChunkRunner
+from workpool._worker.chunks import Chunk, ChunkRunner, WorkDone
 from workpool._worker.client import NextTask, no_claim
 from workpool._worker.hooks import with_client
 from workpool._worker.interrupts import Interruptible
@@ -182,7 +182,7 @@ class _SyncLoop:
                     if words[interrupt_word] == attempt:
                         interruptible.begin(attempt)
                     if argument.__class__ is Chunk:
-                        self._chunks.run(attempt, argument)  # raises ChunkDone
+                        self._chunks.run(attempt, argument)  # raises WorkDone
                     if pre_task is not None:
                         start = self._run_pre_task(attempt, argument)
                     # fault point: before the call
@@ -201,7 +201,7 @@ class _SyncLoop:
                     kind, body, buffers = frames.RESULT, dumps(value, 5), ()
                 else:
                     kind, body, buffers = worker.pack_result(value)
-            except ChunkDone as done:
+            except WorkDone as done:
                 cost, kind, body, buffers = done.args
             except _Skipped:
                 cost, kind, body, buffers = 0.0, frames.SKIPPED, b"", ()
@@ -260,7 +260,7 @@ class _SyncLoop:
     def _load(self, lane: int, attempt: int, offset: int, length: int) -> Any:
         """Load an argument that is not just a pickle in the arena; run what is no single task."""
         if self._arena[offset] & frames.BATCH:
-            self._batches.run(lane, attempt, offset, length)  # raises ChunkDone
+            self._batches.run(lane, attempt, offset, length)  # raises WorkDone
         work = self._load_claimed(offset) if self._claimed else self._worker.load(offset, length)
         if work is None:
             raise _Skipped
