@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import sys
 import time
@@ -173,6 +174,8 @@ def write(data: bytes, then: str = "wait") -> None:
     channel.sendall(data)
     while then == "wait" and channel.recv(1 << 16):
         pass
+    while then == "stay":
+        signal.pause()
 
 
 def write_numbers(count: int) -> None:

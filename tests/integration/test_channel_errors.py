@@ -214,7 +214,17 @@ async def test_a_wrong_line_ends_the_channel(line: bytes, why: str) -> None:
             await listening
         assert len(str(closed.value)) < 1000
         assert not channel.active
-        assert channel.alive
+
+
+async def test_a_wrong_line_leaves_the_child_alone() -> None:
+    """A child that does not look at its channel any more lives on until it is destroyed."""
+    channel = ParentChannel(writer(b"Hello, world!\n", then="stay"))
+    with pytest.raises(ChannelClosed, match="is not JSON"):
+        await channel.listen_once("x")
+    assert not channel.active
+    assert channel.alive
+    await channel.destroy(grace=0)
+    assert not channel.alive
 
 
 async def test_a_line_that_never_ends_ends_the_channel() -> None:
