@@ -7,10 +7,12 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
 
+TYPE_CHECKING = False  # as `typing` has it
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
     from workpool.channels import ChildChannel, ParentChannel
 
 _COROUTINE = 0x80

@@ -1,6 +1,7 @@
 """What the tests run in worker processes, and what they meet there. Light: workers import it.
 
-Only the standard library's small modules at the top; everything else is imported where it is used.
+At the top only what every worker has imported anyway, so not even `typing`; everything else where it
+is used. Nearly every test starts workers: what this module costs, they all pay.
 """
 
 # pathlib would be the largest import of a worker:
@@ -11,15 +12,16 @@ from __future__ import annotations
 import os
 import struct
 import sys
-from collections.abc import Callable
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
 
-from workpool import TaskCancelled, entrypoint
+from workpool.errors import TaskCancelled
 
+TYPE_CHECKING = False  # as `typing` has it
 if TYPE_CHECKING:
     import asyncio
+    from collections.abc import Callable
     from pathlib import Path
+    from types import TracebackType
+    from typing import Any, Self
 
     from workpool import WorkerClient, WorkerPool
 
@@ -305,16 +307,6 @@ attributed.module_symbol = "attributed"  # type: ignore[attr-defined]
 attributed.on_worker_start = note_start  # type: ignore[attr-defined]
 attributed.on_worker_exit = note_exit  # type: ignore[attr-defined]
 attributed.pre_task = note_before  # type: ignore[attr-defined]
-
-
-@entrypoint
-def decorated(argument: Any, client: WorkerClient) -> list[Any]:
-    return notes(argument, client)
-
-
-decorated.on_worker_start(note_start)
-decorated.on_worker_exit(note_exit)
-decorated.pre_task(note_before)
 
 
 def raise_in_hook(*_: Any) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
 
+TYPE_CHECKING = False  # as `typing` has it
 if TYPE_CHECKING:
+    from typing import Any
+
     from workpool import WorkerClient
 
 

@@ -6,14 +6,15 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
 
 from tests.signal_children import LINE, say
 
+TYPE_CHECKING = False  # as `typing` has it
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
     from tests.children import Gate
 
 POOLS_OWN = ("pipe:", "socket:", "anon_inode:[pidfd]", "/memfd:workpool")
@@ -29,6 +30,8 @@ def pools_own(descriptors: dict[int, str]) -> set[str]:
 
 def leave_program() -> int:
     """Start a program without any care about descriptors; return its id."""
+    import subprocess
+
     return subprocess.Popen(["sleep", "1000"], close_fds=False, start_new_session=True).pid
 
 

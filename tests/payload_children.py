@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
-import re
-from typing import Any
 
 from tests.children import Gate, first_time, kill_self
+
+TYPE_CHECKING = False  # as `typing` has it
+if TYPE_CHECKING:
+    from typing import Any
 
 _kept: list[Any] = []
 
@@ -83,6 +85,8 @@ def identity_of(value: Any) -> int:
 
 def shared_mappings(*_: Any) -> list[str]:
     """Return this process's mappings of shared objects, by their file's number."""
+    import re
+
     with open("/proc/self/maps") as file:  # noqa: PTH123 - workers do without pathlib
         return re.findall(r"(\d+) +/memfd:workpool-shared", file.read())
 

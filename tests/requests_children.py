@@ -1,20 +1,21 @@
-"""What runs in workers that are asked and restarted."""
+"""What runs in workers that are asked and restarted. Light: workers import it."""
 
 from __future__ import annotations
 
-import asyncio
 import os
-import threading
-from typing import Any
 
-from workpool import WorkerClient
+TYPE_CHECKING = False  # as `typing` has it
+if TYPE_CHECKING:
+    from typing import Any
+
+    from workpool import WorkerClient
 
 
 def listen(client: WorkerClient) -> None:
     """Register the handlers of requests; a start hook."""
     client.on_message("double", lambda content, _: 2 * content)
     client.on_message("fail", fail)
-    client.on_message("lock", lambda *_: threading.Lock())
+    client.on_message("lock", unpicklable)
     client.on_message("die", lambda *_: os._exit(3))
     client.on_message("environment", lambda name, _: os.environ.get(name))
     client.on_message("arguments", lambda _, client: client.start_arguments)
@@ -34,7 +35,15 @@ def fail(content: Any, _: WorkerClient) -> None:
     raise LookupError(content)
 
 
+def unpicklable(*_: Any) -> Any:
+    import threading
+
+    return threading.Lock()
+
+
 async def later(content: Any, _: WorkerClient) -> Any:
+    import asyncio
+
     await asyncio.sleep(0)
     return [content]
 

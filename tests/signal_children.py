@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
 
+TYPE_CHECKING = False  # as `typing` has it
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
     from workpool import WorkerClient
 
 LINES = 20_000

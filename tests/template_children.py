@@ -8,11 +8,13 @@ from __future__ import annotations
 import os
 import random
 import sys
-from typing import TYPE_CHECKING, Any
 
 from tests.children import call, call_async  # noqa: F401 - the entrypoints
 
+TYPE_CHECKING = False  # as `typing` has it
 if TYPE_CHECKING:
+    from typing import Any
+
     from workpool import WorkerClient
 
 IMPORTED_BY = os.getpid()

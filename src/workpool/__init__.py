@@ -20,6 +20,7 @@ if sys.platform != "linux":
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from workpool._entrypoint import Entrypoint, EntrypointFunction, entrypoint
+    from workpool._forked_template import ForkedTemplate, fork_template
     from workpool._pool import WorkerPool
     from workpool._progress import CompletionEvent, ErrorEvent, ProcessSummary, Progress
     from workpool._retry_policy import RetryPolicy
@@ -62,6 +63,7 @@ __all__ = [
     "EntrypointFunction",
     "ErrorEvent",
     "Executor",
+    "ForkedTemplate",
     "InternalError",
     "PoolClosed",
     "PoolStatistics",
@@ -85,6 +87,7 @@ __all__ = [
     "WorkerTraceback",
     "WorkpoolError",
     "entrypoint",
+    "fork_template",
     "share",
     "spawned_worker",
 ]
@@ -95,6 +98,7 @@ _HOMES = {
     "EntrypointFunction": "_entrypoint",
     "ErrorEvent": "_progress",
     "Executor": "executor",
+    "ForkedTemplate": "_forked_template",
     "PoolStatistics": "_statistics",
     "ProcessSummary": "_progress",
     "Progress": "_progress",
@@ -108,6 +112,7 @@ _HOMES = {
     "WorkerPool": "_pool",
     "WorkerStatistics": "_statistics",
     "entrypoint": "_entrypoint",
+    "fork_template": "_forked_template",
     "share": "_shared",
     "spawned_worker": "channels",
 }

@@ -119,8 +119,7 @@ def take_batch(backlog: deque[Task[Any]], most: int) -> Batch | None:
     """
     members: list[Task[Any]] = []
     take = backlog.popleft
-    most = min(most, MOST_MEMBERS)
-    while len(members) < most and backlog:
+    for _ in range(min(most, MOST_MEMBERS, len(backlog))):
         task = take()
         if task.done():
             continue

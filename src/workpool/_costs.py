@@ -11,6 +11,9 @@ depth of a queue (20 tasks), and is forgotten after a few results."""
 OVERHEAD = 5e-6
 """Seconds a worker spends on a task beside the entrypoint: taking, unpickling, reporting."""
 
+MEMBER_OVERHEAD = 1e-6
+"""The same of a task that travels in a batch."""
+
 _WEIGHT = 0.2  # of the newest result: the estimate follows a change within about ten results
 _MOST_KEYS = 10_000  # a key that has not been seen among so many others is forgotten
 

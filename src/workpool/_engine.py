@@ -12,6 +12,7 @@ import logging
 import os
 import time
 from _thread import get_ident
+from collections import deque
 from collections.abc import Callable
 from math import isfinite
 from typing import TYPE_CHECKING, Any
@@ -52,6 +53,9 @@ _EARLY_FLUSH = 256
 """Tasks in the backlog at which some are sent although the event loop has not had its turn, so that
 workers have work while a long loop adds tasks."""
 
+_TINY = 3e-5
+"""Seconds. For the report of a longer task the event loop's thread is never kept awake."""
+
 _RESTART_PAUSE = 10.0
 """Seconds a pool that has workers does not try to start more after one could not be started."""
 
@@ -83,6 +87,9 @@ class Engine:
         self._idle_waiters: list[asyncio.Future[None]] = []
         self._closed_waiters: list[asyncio.Future[None]] = []
         self._flush_due = False
+        self.burst: deque[Task[Any]] | None = None
+        """The backlog, while tasks come in one go and there are all the workers there may be: until the
+        event loop's next turn nothing needs to be decided for another one."""
         self._hurried = False
         self._no_start_before = 0.0
         self._oom_kills = OomKills()
@@ -154,13 +161,11 @@ class Engine:
 
     def add(self, task: Task[Any]) -> None:
         """Take a new task on: send it at once if a worker is free for it, else let it wait."""
+        if self.burst is not None and task.slot < 0:
+            self.add_to_burst(task)
+            return
         self.outcomes.pending += 1
         backlog = self._backlog
-        if self._flush_due and task.slot < 0 and self.fleet.live >= self._max_workers:
-            backlog.append(task)  # one of many that come in one go
-            if len(backlog) == _EARLY_FLUSH:
-                self.dispatcher.flush()
-            return
         if task.slot >= 0:
             self._add_for_worker(task)
             return
@@ -175,6 +180,16 @@ class Engine:
         if not self._flush_due:
             self._flush_due = True
             self.loop.call_soon(self._flush)
+        if self.fleet.live >= self._max_workers:
+            self.burst = backlog
+
+    def add_to_burst(self, task: Task[Any]) -> None:
+        """Take on one of many that come in one go, addressed to no worker; `burst` is not None."""
+        self.outcomes.pending += 1
+        backlog = self._backlog
+        backlog.append(task)
+        if len(backlog) == _EARLY_FLUSH:
+            self.dispatcher.flush()
 
     def inherent_cost(self, task: Task[Any]) -> float | None:
         """Return the user's estimate for a task, or None if it fails."""
@@ -431,6 +446,8 @@ class Engine:
 
     def read_reports(self, worker: WorkerProcess, *, to_end: bool = False) -> None:
         """Handle what a worker has reported, and send what there is room for now."""
+        if self.state == CLOSED:
+            return  # in a forked child, which shares what this process's event loop watches
         self._report_reader.read(worker, to_end=to_end)
         if self.scheduler.waiting():
             self.dispatcher.flush()
@@ -472,7 +489,16 @@ class Engine:
             return False
         self.scheduler.place(task, slot)
         self.dispatcher.send_alone(slot, task)
+        if self.costs.mean < _TINY and len(self.ledger.dispatched) == 1:
+            self.loop.call_soon(self._keep_vigil, slot)
         return True
+
+    def _keep_vigil(self, slot: int) -> None:
+        """Stay awake for the report of a worker that has the pool's only task, a tiny one."""
+        worker = self.fleet.workers[slot]
+        only = len(self.ledger.dispatched) == 1 and not self.scheduler.waiting()
+        if only and worker is not None and worker.vigil.look():
+            self.read_reports(worker)
 
     def _resume(self, task: Task[Any]) -> None:
         """Let a task that has paused after a failure run again."""
@@ -514,7 +540,9 @@ class Engine:
 
     def _flush(self) -> None:
         self._flush_due = False
+        self.burst = None
         if self.state != CLOSED:
+            self._grow()  # a worker may have ended since the burst began
             self.dispatcher.flush()
 
     def _flush_later(self) -> None:

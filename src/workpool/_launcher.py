@@ -32,7 +32,9 @@ class Launcher:
         self._options = options
         self._target = target
         self._target_bytes: bytes | None = None
-        self.templates = Templates(loop, options.name)
+        method = options.start_method
+        forked = None if isinstance(method, str) else method
+        self.templates = Templates(loop, options.name, forked)
 
     def launch(
         self, slot: int, dispatcher: Dispatcher, settings: StartSettings, *, suspect: bool = False
@@ -47,7 +49,7 @@ class Launcher:
         environment = {**os.environ, **self._options.env, **settings.env}
         config = self._config(slot, dispatcher, settings)
         # A worker with variables of its own is no likeness of any other.
-        from_template = self._options.start_method == "template" and not settings.env
+        from_template = self._options.start_method != "spawn" and not settings.env
         worker = WorkerProcess(
             config,
             self._loop,

@@ -7,11 +7,14 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from inspect import iscoroutinefunction
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from workpool._checks import check_callable, check_count, check_seconds
 from workpool._retry_policy import RetryPolicy, checked_retries
 from workpool._serialization import brief
+
+if TYPE_CHECKING:
+    from workpool._forked_template import ForkedTemplate
 
 MAX_WORKERS_LIMIT = 1024
 MAX_CONCURRENCY = 10_000
@@ -68,7 +71,7 @@ class PoolOptions:
     env: Mapping[str, str]
     worker_output: WorkerOutput
     name: str
-    start_method: StartMethod
+    start_method: StartMethod | ForkedTemplate
 
 
 def usable_cpus() -> int:
@@ -94,7 +97,7 @@ def check_options(
     env: Mapping[str, str] | None,
     worker_output: WorkerOutput,
     name: str | None,
-    start_method: StartMethod = "spawn",
+    start_method: StartMethod | ForkedTemplate = "spawn",
 ) -> PoolOptions:
     """Check every option; `ValueError` or `TypeError` with one clear sentence for a wrong one."""
     most = usable_cpus() if max_workers is None else max_workers
@@ -121,9 +124,10 @@ def check_options(
     if idle_timeout is not None:
         check_seconds("idle_timeout", idle_timeout)
     _check_output(worker_output)
-    if start_method not in START_METHODS:
+    if start_method not in START_METHODS and not hasattr(start_method, "take"):
         raise ValueError(
-            f"start_method must be one of {', '.join(START_METHODS)}, not {brief(start_method)}"
+            f"start_method must be one of {', '.join(START_METHODS)}, or what fork_template() "
+            f"returns, not {brief(start_method)}"
         )
     return PoolOptions(
         most,

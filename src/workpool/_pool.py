@@ -42,6 +42,7 @@ from workpool._worker_handle import WorkerHandle
 from workpool.errors import PoolClosed, WorkerStartError
 
 if TYPE_CHECKING:
+    from workpool._forked_template import ForkedTemplate
     from workpool._worker.client import WorkerClient
 
 ArgT = TypeVar("ArgT")
@@ -72,7 +73,7 @@ class PoolKeywords(TypedDict, total=False):
     env: Mapping[str, str] | None
     worker_output: WorkerOutput
     name: str | None
-    start_method: StartMethod
+    start_method: StartMethod | ForkedTemplate
 
 
 class WorkerPool(SourceMethods[ArgT, ResultT]):
@@ -110,7 +111,8 @@ class WorkerPool(SourceMethods[ArgT, ResultT]):
         name: what the pool is called in messages and in the process list.
         start_method: ``"spawn"``: each worker is an interpreter that imports everything itself;
             ``"template"``: one interpreter imports the entrypoint's module once, and workers are
-            forked from it. See "How workers start" in ``docs/entrypoints.md``.
+            forked from it; what `fork_template` returns: they are forks of that. See "How workers
+            start" in ``docs/entrypoints.md``.
 
     Raises `EntrypointError`, `ValueError` or `TypeError` for arguments that cannot be right. An
     entrypoint that turns out wrong in the workers fails the tasks.
@@ -165,7 +167,7 @@ class WorkerPool(SourceMethods[ArgT, ResultT]):
         env: Mapping[str, str] | None = None,
         worker_output: WorkerOutput = "inherit",
         name: str | None = None,
-        start_method: StartMethod = "spawn",
+        start_method: StartMethod | ForkedTemplate = "spawn",
     ) -> None:
         self._engine: Engine | None = None
         self._closed_unused = False
@@ -241,10 +243,10 @@ class WorkerPool(SourceMethods[ArgT, ResultT]):
             engine is None
             or engine.state is not OPEN
             or engine.thread != get_ident()
-            or not engine.loop.is_running()
+            or (engine.burst is None and not engine.loop.is_running())
         ):
             engine = self._open_engine()  # the same question again: here it is asked for every task
-        settings = self._settings
+        settings = plain = self._settings
         if key is not None or meta is not None:
             hash(key)  # a TypeError now, not in the middle of something
             settings = self._settings_in_context
@@ -255,14 +257,17 @@ class WorkerPool(SourceMethods[ArgT, ResultT]):
         task._settings = settings
         task.id = engine.ledger.new_id()
         task.argument = arg
-        task.key = key
-        task.meta = meta
+        if settings is not plain:
+            task.key = key
+            task.meta = meta
         task.attempts = task.dispatches = 0
         task.slot = settings.slot
         if self._options.inherent_cost is not None:
             task.inherent = engine.inherent_cost(task)
         if main_thread:
             self._run_here(engine, task)
+        elif engine.burst is not None and settings is plain:
+            engine.add_to_burst(task)
         else:
             engine.add(task)
         if engine.announce_tasks:

@@ -12,6 +12,8 @@ from collections import deque
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from typing import Any, Generic, Protocol, TypeVar
 
+from workpool._costs import MEMBER_OVERHEAD, OVERHEAD
+
 DEPTH_SECONDS = 0.02
 """Estimated work a queue holds: keeps a worker busy while the pool's event loop does something
 else, and is little enough to be placed anew when things turn out otherwise."""
@@ -260,6 +262,7 @@ class Scheduler(Generic[RecordT]):
     def _batch_of(self, load: SlotLoad[RecordT], room: int, each: float) -> RecordT | None:
         """Take a batch for a slot if the next tasks are tiny, and count it as placed."""
         assert self.take_batch is not None
+        each = max(each - OVERHEAD, 0.0) + MEMBER_OVERHEAD
         size = min(room, int(BATCH_SECONDS / each))
         batch = self.take_batch(self.backlog, size) if size >= FEWEST_MEMBERS else None
         if batch is not None:

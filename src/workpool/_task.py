@@ -15,13 +15,7 @@ if TYPE_CHECKING:
 
 ResultT = TypeVar("ResultT")
 
-_DEFAULTS: dict[str, Any] = {
-    "worker": None,
-    "cost": None,
-    "pre_task_cost": None,
-    "inherent": None,
-    "batch": None,
-}
+_NOT_YET_SET: dict[str, None] = dict.fromkeys(("batch", "cost", "worker"))
 
 
 class Task(asyncio.Future[ResultT]):
@@ -35,8 +29,8 @@ class Task(asyncio.Future[ResultT]):
     ended after a grace period of a second, its worker is killed and replaced.
     """
 
-    # A million of these may wait at once, so what most of them do not have takes no time and no
-    # object: an attribute that was never set is found in _DEFAULTS.
+    # A million of these may wait at once, and the garbage collector looks at every slot of each. So
+    # what only few of them have has no slot but a default below, and goes into their dictionaries.
     __slots__ = (
         "_pool",
         "_settings",
@@ -47,25 +41,21 @@ class Task(asyncio.Future[ResultT]):
         "dispatches",
         "estimate",
         "id",
-        "inherent",
-        "key",
-        "meta",
         "offset",
-        "pre_task_cost",
         "slot",
         "worker",
     )
 
     id: int
     argument: Any
-    key: Hashable | None
+    key: Hashable | None = None
     """The key under which its cost is learned."""
-    meta: Any
+    meta: Any = None
     worker: WorkerHandle | None
     """The worker that ran it, once that is known."""
     cost: float | None
     """Seconds the entrypoint took, once the task has ended in a worker."""
-    pre_task_cost: float | None
+    pre_task_cost: float | None = None
     """Seconds the `pre_task` hook took."""
     attempts: int
     """How often it has been begun and ended, as far as the pool knows."""
@@ -77,7 +67,7 @@ class Task(asyncio.Future[ResultT]):
     _settings: TaskSettings
     dispatches: int
     estimate: float  # seconds
-    inherent: float | None  # what the user's inherent_cost said, seconds
+    inherent: float | None = None  # what the user's inherent_cost said, seconds
     slot: int
     offset: int  # of its record in the arena, while it is dispatched
 
@@ -85,7 +75,7 @@ class Task(asyncio.Future[ResultT]):
 
         def __getattr__(self, name):
             try:
-                return _DEFAULTS[name]
+                return _NOT_YET_SET[name]
             except KeyError:
                 raise AttributeError(f"Task has no attribute {name!r}") from None
 

@@ -14,10 +14,12 @@ from collections.abc import Mapping
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
+from workpool._forked_template import ForkedTemplate
 from workpool._system import mail
 from workpool._system.cord import ask_for_worker
 from workpool._system.fork_guard import close_when_forked, is_closed, no_fork
 from workpool._system.forked_process import ForkedProcess
+from workpool._system.handover import hand_over
 from workpool._system.memory import write_parcel
 from workpool._system.process import WORKER_PROGRAM, ExitStatus, Process, interpreter_command
 from workpool._worker_config import WorkerConfig
@@ -29,13 +31,30 @@ _LATE = 100
 class Template:
     """A running template process."""
 
-    def __init__(self, config: WorkerConfig, environment: Mapping[str, str]) -> None:
-        """Start it. It does nothing before it is asked for its first worker. Raises `OSError`."""
+    def __init__(
+        self,
+        config: WorkerConfig,
+        environment: Mapping[str, str],
+        forked: ForkedTemplate | None = None,
+    ) -> None:
+        """Start it, unless it was `forked` and suits. Raises `OSError`.
+
+        It does nothing before it is asked for its first worker.
+        """
         self.status: ExitStatus | None = None
         """How it has ended."""
         self.killed = False
         self._key = _key(config, environment)
         self._closed = False
+        taken = forked.take(environment) if forked is not None else None
+        if taken is None:
+            self._start(config, environment)
+        else:
+            self.process, self._control, self._liveness = taken
+            close_when_forked(self)
+            self._introduce(config)
+
+    def _start(self, config: WorkerConfig, environment: Mapping[str, str]) -> None:
         with no_fork, ExitStack() as undo:
             self._control, theirs = mail.mail_pair()
             undo.callback(self._control.close)
@@ -58,6 +77,18 @@ class Template:
             theirs.close()
             os.close(liveness)
             close_when_forked(self)
+
+    def _introduce(self, config: WorkerConfig) -> None:
+        """Give a template that was forked what others are started with."""
+        try:
+            hand_over(self._control, config.shared_descriptors)
+            self._deliver(config)
+        except OSError:
+            self.kill()
+            self.process.reap(wait=True)
+            self.process.close()
+            self.close()
+            raise
 
     def suits(self, config: WorkerConfig, environment: Mapping[str, str]) -> bool:
         """Whether a worker would find in it what it would find in an interpreter of its own."""

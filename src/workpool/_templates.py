@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 
+from workpool._forked_template import ForkedTemplate
 from workpool._system.process import Process
 from workpool._template import Template
 from workpool._worker_config import WorkerConfig
@@ -15,12 +16,19 @@ from workpool._worker_config import WorkerConfig
 class Templates:
     """Starts, watches and ends templates. `on_end` is called when the last has ended."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, pool_name: str) -> None:
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        pool_name: str,
+        forked: ForkedTemplate | None = None,
+    ) -> None:
         self.on_end: Callable[[], None] = lambda: None
         self._loop = loop
         self._pool_name = pool_name
         self._current: Template | None = None
         self._present: list[Template] = []
+        self._forked = forked
+        """The first, if it is there already and nothing is against it."""
         self._given_up = False
         """Whether workers are to be interpreters of their own from now on."""
 
@@ -48,6 +56,8 @@ class Templates:
     def stop(self) -> None:
         """Have no more workers made: those there are are the last."""
         self._given_up = True
+        if self._forked is not None:
+            self._forked.close()
 
     def kill(self) -> None:
         """End all of them, without waiting for that."""
@@ -56,7 +66,7 @@ class Templates:
 
     def kill_and_reap(self) -> None:
         """End all of them, without an event loop."""
-        self._given_up = True
+        self.stop()
         self.kill()
         for template in list(self._present):
             template.status = template.status or template.process.reap(wait=True)
@@ -64,7 +74,7 @@ class Templates:
 
     def abandon(self) -> list[Process]:
         """Let go of them, as if this process had ended; return who is to be reaped."""
-        self._given_up = True
+        self.stop()
         present, self._present = self._present, []
         for template in present:
             self._stop_watching(template)
@@ -79,7 +89,8 @@ class Templates:
         self._present = []
 
     def _start(self, config: WorkerConfig, environment: Mapping[str, str]) -> Template:
-        template = Template(config, environment)
+        forked, self._forked = self._forked, None
+        template = Template(config, environment, forked)
         try:
             self._loop.add_reader(template.process.descriptor, self._look_after, template)
         except OSError:

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import pickle
+import select
 import signal
 import socket
 from collections import deque
@@ -18,6 +19,7 @@ from workpool._system.fork_guard import close_when_forked, is_closed, no_fork
 from workpool._system.forked_process import ForkedProcess
 from workpool._system.memory import write_parcel
 from workpool._system.process import WORKER_PROGRAM, ExitStatus, Process, interpreter_command
+from workpool._system.vigil import Vigil
 from workpool._template import Template
 from workpool._worker_config import WorkerConfig
 from workpool._worker_handle import WorkerHandle
@@ -92,6 +94,10 @@ class WorkerProcess:
             for descriptor in child.values():
                 os.close(descriptor)
             close_when_forked(self)
+        poll = select.poll()
+        poll.register(self.report, select.POLLIN)
+        self.vigil = Vigil(poll, processes=2)
+        """Of the pool, for this worker's reports."""
 
     def post(self, data: bytes, descriptor: int | None = None) -> None:
         """Send mail, now or when there is room. Takes over the descriptor."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,7 @@ HEAVY = {
     "typing",
     "weakref",
 }
+CHILDREN = "batch_children, children, chunk_children, recycling_children, requests_children"
 PARENT_SIDE = {
     "workpool._costs",
     "workpool._dispatcher",
@@ -93,6 +95,12 @@ async def test_an_async_worker_imports_nothing_of_the_parent_side(
     assert modules & ({"cloudpickle", "multiprocessing"} - bare) == set()
 
 
+def test_what_tests_run_in_workers_is_light() -> None:
+    """The modules that most tests run in workers add nothing dear: every one of them pays for it."""
+    program = f"import sys; sys.path[:] = {sys.path!r}; from tests import {CHILDREN}"
+    assert modules_after(program) & (HEAVY - modules_of_a_bare_interpreter()) == set()
+
+
 def test_the_parent_side_is_named_as_it_is() -> None:
     """The modules that must not be in a worker exist: a renamed one would be missed."""
     source = Path(sys.modules["workpool"].__file__ or "").parent
@@ -102,8 +110,10 @@ def test_the_parent_side_is_named_as_it_is() -> None:
 
 def modules_of_a_bare_interpreter() -> set[str]:
     """Return what every interpreter here imports: `.pth` files may import anything."""
-    import subprocess
+    return modules_after("import sys")
 
-    program = "import sys; print(*sys.modules)"
-    output = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
-    return set(output.stdout.split())
+
+def modules_after(program: str) -> set[str]:
+    """Return what is imported in an interpreter that has run a program."""
+    command = [sys.executable, "-c", f"{program}; print(*sys.modules)"]
+    return set(subprocess.run(command, capture_output=True, text=True, check=True).stdout.split())

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from tests import children
+from tests import children, decorated_children
 from workpool import (
     Entrypoint,
     EntrypointError,
@@ -170,9 +170,9 @@ async def test_a_relative_file_path(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         ),
         children.attributed,
         f"{MODULE}:attributed",
-        children.decorated,
-        f"{FILE}:decorated",
-        Entrypoint(MODULE, "decorated"),
+        decorated_children.decorated,
+        f"{decorated_children.__file__}:decorated",
+        Entrypoint("tests.decorated_children", "decorated"),
     ],
     ids=["pair", "async hooks", "all async", "async", "attributes", "name", "decorated", "f", "p"],
 )
@@ -186,7 +186,7 @@ async def test_hooks_run_when_they_should(form: Any) -> None:
 
 async def test_hooks_of_a_pair_replace_those_of_the_symbol() -> None:
     """A hook given to `Entrypoint` is used instead of the one the symbol carries."""
-    form = Entrypoint(MODULE, "decorated", pre_task=children.raise_in_hook)
+    form = Entrypoint("tests.decorated_children", "decorated", pre_task=children.raise_in_hook)
     async with Pool(form, max_workers=1) as pool:
         with pytest.raises(ValueError, match="does not like it"):
             await pool.add_task(1)
@@ -220,8 +220,8 @@ def test_a_decorated_function_stays_callable() -> None:
             notes: list[Any] = []  # noqa: RUF012
 
     client: Any = Client()
-    assert children.decorated(5, client) == [("run", 5)]
-    assert getattr(children.decorated, "__name__", None) == "decorated"
+    assert decorated_children.decorated(5, client) == [("run", 5)]
+    assert getattr(decorated_children.decorated, "__name__", None) == "decorated"
 
 
 # What the program defines itself

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from tests import children
+from tests.decorated_children import decorated
 from workpool import Entrypoint, EntrypointError, EntrypointFunction, entrypoint
 from workpool._entrypoint import find_target
 from workpool._target import Target, parse_specification
@@ -38,18 +39,18 @@ def main(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> types.ModuleType:
 
 
 @pytest.mark.parametrize(
-    ("given", "symbol"),
+    ("given", "module", "symbol"),
     [
-        (children.double, "double"),
-        (children.double_async, "double_async"),
-        (children.Doubler.static, "Doubler.static"),
-        (children.decorated, "decorated"),
-        (children.Doubler, "Doubler"),
+        (children.double, "children", "double"),
+        (children.double_async, "children", "double_async"),
+        (children.Doubler.static, "children", "Doubler.static"),
+        (decorated, "decorated_children", "decorated"),
+        (children.Doubler, "children", "Doubler"),
     ],
 )
-def test_an_importable_function_goes_by_name(given: object, symbol: str) -> None:
+def test_an_importable_function_goes_by_name(given: object, module: str, symbol: str) -> None:
     """Workers import what can be imported; nothing of it is pickled."""
-    assert found(given) == ("tests.children", None, symbol)
+    assert found(given) == (f"tests.{module}", None, symbol)
     assert find_target(given).value is None
 
 

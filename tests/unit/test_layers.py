@@ -46,6 +46,7 @@ LAYERS = {
     "channels": ["workpool.channels", "workpool.channels.*"],
     "processes": [
         "workpool._fleet",
+        "workpool._forked_template",
         "workpool._launcher",
         "workpool._output",
         "workpool._patient_timer",

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from tests import children
+from tests.decorated_children import decorated
 from workpool import Entrypoint, EntrypointError
 from workpool._entrypoint import find_target
 from workpool._worker.resolve import (
@@ -69,7 +70,7 @@ def test_every_form_can_be_called(given: object) -> None:
 
 
 @pytest.mark.parametrize(
-    "given", [children.attributed, children.decorated, "tests.children:decorated"]
+    "given", [children.attributed, decorated, "tests.decorated_children:decorated"]
 )
 def test_hooks_are_found_with_the_symbol(given: object) -> None:
     """Attributes and decorators give the worker all three hooks."""
@@ -81,7 +82,7 @@ def test_hooks_are_found_with_the_symbol(given: object) -> None:
 
 def test_given_hooks_win_over_those_of_the_symbol() -> None:
     """What `Entrypoint` says replaces an attribute; the others stay."""
-    given = Entrypoint("tests.children", "decorated", pre_task=children.note_before_async)
+    given = Entrypoint("tests.decorated_children", "decorated", pre_task=children.note_before_async)
     entry = entry_of(given)
     assert entry.pre_task is children.note_before_async
     assert entry.on_worker_start is children.note_start

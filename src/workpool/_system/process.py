@@ -88,6 +88,14 @@ class Process:
         # From here on the pidfd is what watches it. Popen must neither wait for it nor warn.
         popen.returncode = 0
 
+    @classmethod
+    def of_child(cls, pid: int) -> Process:
+        """Watch a child that this process has forked. Raises `OSError`."""
+        process = cls.__new__(cls)
+        process.pid = pid
+        process.descriptor = os.pidfd_open(pid)
+        return process
+
     def send_signal(self, number: int) -> None:
         """Send a signal; nothing happens if the process has ended."""
         try:

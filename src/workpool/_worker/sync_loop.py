@@ -13,13 +13,13 @@ from workpool._quick import pickle
 from workpool._serialization import PLAIN_TYPES, unreadable
 from workpool._system.liveness import ParentGone
 from workpool._system.status_page import CONDEMNED, INTERRUPT, MAIL, REPORTS_READ
+from workpool._system.vigil import Vigil
 from workpool._worker.batches import BatchRunner
 from workpool._worker.chunks import Chunk, ChunkRunner, WorkDone
 from workpool._worker.client import NextTask, no_claim
 from workpool._worker.hooks import with_client
 from workpool._worker.interrupts import Interruptible
 from workpool._worker.resolve import takes_client
-from workpool._worker.vigil import Vigil
 from workpool._worker.worker import Worker
 
 TYPE_CHECKING = False

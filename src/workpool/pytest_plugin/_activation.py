@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from argparse import Namespace
 from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -9,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from workpool.pytest_plugin import _xdist_names
+from workpool.pytest_plugin._early_plan import EarlyPlan, plan_early
+from workpool.pytest_plugin._head_start import fork_template_early
 from workpool.pytest_plugin._log_file import append_to_log_file, share_log_file
-from workpool.pytest_plugin._options import read_options
+from workpool.pytest_plugin._options import Options, read_options
 from workpool.pytest_plugin._xdist_nodes import auto_workers
 
 if TYPE_CHECKING:
@@ -31,6 +34,7 @@ _SHOWS_ONLY = (
 _NEEDS_TERMINAL = {"usepdb": "--pdb", "trace": "--trace"}
 
 
+_PLAN: pytest.StashKey[EarlyPlan] = pytest.StashKey()
 _EARLY: pytest.StashKey[Crew] = pytest.StashKey()
 """The crew is imported where it is needed: never in a worker."""
 
@@ -48,14 +52,24 @@ def begin_early(config: pytest.Config, wanted: str, *, starts: bool) -> None:
         return
     with suppress(pytest.UsageError):  # which is for `activate` to raise
         options = read_options(config, wanted, known)
-        if options is not None:
+        if options is None:
+            return
+        if not starts:
             _xdist_names.show(known, options.workers)
-        if options is not None and starts:
-            from workpool.pytest_plugin._crew import Crew
+            return
+        plan = config.stash[_PLAN] = plan_early(config, options)
+        if not plan.why_in_process:
+            _xdist_names.show(known, plan.workers)
+            _start(config, plan)
 
-            crew = config.stash[_EARLY] = Crew(options.workers)
-            config.add_cleanup(crew.kill)
-            crew.start()
+
+def _start(config: pytest.Config, plan: EarlyPlan) -> None:
+    template = fork_template_early(config)  # before this process goes on importing
+    from workpool.pytest_plugin._crew import Crew
+
+    crew = config.stash[_EARLY] = Crew(plan.workers, template, plan.stages())
+    config.add_cleanup(crew.kill)
+    crew.start()
 
 
 def activate(config: pytest.Config, wanted: str) -> None:
@@ -63,14 +77,15 @@ def activate(config: pytest.Config, wanted: str) -> None:
 
     Raises `pytest.UsageError` for options that cannot be right.
     """
-    options = read_options(config, wanted, config.option)
+    options = _planned(config, wanted, config.option)
     if options is None or any(_is_set(config, name) for name in _SHOWS_ONLY):
         return
-    for name, spelling in _NEEDS_TERMINAL.items():
-        if _is_set(config, name):
-            reason = f"{spelling} needs the terminal, which workers have not"
-            config.pluginmanager.register(InProcessNotice(reason), "workpool-notice")
-            return
+    reason = _why_in_process(config)
+    if reason:
+        from workpool.pytest_plugin._in_process import stay_in_process
+
+        stay_in_process(config, reason, is_tiny=not _needs_terminal(config))
+        return
     from workpool.pytest_plugin._controller import Controller
 
     if options.is_auto and (count := auto_workers(config)):
@@ -92,14 +107,36 @@ def prepare(config: pytest.Config, wanted: str) -> None:
         raise pytest.UsageError(
             "--workpool and the options of pytest-xdist (-n, --tx) exclude each other: use one of them"
         )
-    if any(_is_set(config, name) for name in _NEEDS_TERMINAL):
+    if _why_in_process(config):
         return
-    given = read_options(config, wanted, options)
+    given = _planned(config, wanted, options)
     if given is not None:
         _xdist_names.take_place(config.pluginmanager)
         if not _xdist_names.is_real(config.pluginmanager):  # which would act on it
             _xdist_names.show(options, given.workers)
         share_log_file(config)
+
+
+def _planned(config: pytest.Config, wanted: str, given: Namespace) -> Options | None:
+    """Return the options, as far as they were decided on early as they were decided on then."""
+    options = read_options(config, wanted, given)
+    plan = config.stash.get(_PLAN, None)
+    if options is None or plan is None or not options.is_auto:
+        return options
+    return replace(options, workers=min(options.workers, plan.workers))
+
+
+def _why_in_process(config: pytest.Config) -> str:
+    """Return why a run has no workers though they were asked for; empty if it has."""
+    for name, spelling in _NEEDS_TERMINAL.items():
+        if _is_set(config, name):
+            return f"{spelling} needs the terminal, which workers have not"
+    plan = config.stash.get(_PLAN, None)
+    return "" if plan is None else plan.why_in_process
+
+
+def _needs_terminal(config: pytest.Config) -> bool:
+    return any(_is_set(config, name) for name in _NEEDS_TERMINAL)
 
 
 def _crew(config: pytest.Config, workers: int) -> Crew:
@@ -112,17 +149,6 @@ def _crew(config: pytest.Config, workers: int) -> Crew:
     from workpool.pytest_plugin._crew import Crew
 
     return Crew(workers)
-
-
-class InProcessNotice:
-    """Says in the header why no workers are used."""
-
-    def __init__(self, reason: str) -> None:
-        self._reason = reason
-
-    def pytest_report_header(self) -> str:
-        """Give the reason."""
-        return f"workpool: the tests run in this process: {self._reason}"
 
 
 def _is_set(config: pytest.Config, name: str) -> Any:

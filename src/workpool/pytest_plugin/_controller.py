@@ -8,6 +8,7 @@ import pytest
 
 from workpool.pytest_plugin._console import Console
 from workpool.pytest_plugin._crew import FINISH_SECONDS, Crew
+from workpool.pytest_plugin._forecast import MEMORY
 from workpool.pytest_plugin._options import Options
 from workpool.pytest_plugin._run import Run
 
@@ -21,13 +22,15 @@ class Controller:
     def __init__(self, config: pytest.Config, options: Options, crew: Crew) -> None:
         self._config = config
         self._options = options
+        self._crew = crew
         self._console: Console
         self._run = Run(config, options, crew)
 
     def pytest_report_header(self) -> str:
         """Say that there are workers."""
         count = self._options.workers
-        return f"workpool: {count} worker{'s' if count > 1 else ''}"
+        most = "up to " if self._options.is_auto and count > 1 else ""
+        return f"workpool: {most}{count} worker{'s' if count > 1 else ''}"
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionstart(self, session: pytest.Session) -> None:
@@ -58,6 +61,12 @@ class Controller:
         is_interrupted = exitstatus == pytest.ExitCode.INTERRUPTED
         self._run.finish(_INTERRUPT_SECONDS if is_interrupted else FINISH_SECONDS)
         self._run.save_durations()
+        self._save_memory()
+
+    def _save_memory(self) -> None:
+        cache: Any = getattr(self._config, "cache", None)
+        if cache is not None and self._crew.most_memory:
+            cache.set(MEMORY, self._crew.most_memory)
 
     def pytest_unconfigure(self) -> None:
         """End what is still there."""

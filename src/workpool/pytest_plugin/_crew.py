@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import Any
 
-from workpool import Task, WorkerHandle, WorkerPool
+from workpool import ForkedTemplate, Task, WorkerHandle, WorkerPool
 from workpool.pytest_plugin import _worker
 from workpool.pytest_plugin._events import (
     COLLECTED,
@@ -31,6 +31,7 @@ from workpool.pytest_plugin._events import (
     WITHDRAWN,
     Event,
 )
+from workpool.pytest_plugin._stages import Stages
 from workpool.pytest_plugin._turning_loop import TurningLoop
 from workpool.pytest_plugin._worker_settings import WorkerSettings
 
@@ -50,8 +51,13 @@ InputOf = Callable[[int], dict[str, Any]]
 class Crew:
     """Starts workers, gives them what to do and tells what they report."""
 
-    def __init__(self, count: int) -> None:
+    def __init__(
+        self, count: int, template: ForkedTemplate | None = None, stages: Stages | None = None
+    ) -> None:
         self.count = count
+        self.most_memory = 0
+        """Bytes a worker had at most, of those that have closed their sessions."""
+        self._stages = stages or Stages(count, count, is_known=False)
         self._timeout: float | None = None
         self._settings: WorkerSettings
         self._input_of: InputOf | None = None
@@ -62,7 +68,7 @@ class Crew:
             "workpool.pytest_plugin._entry:work",
             max_workers=count,
             min_workers=count,
-            start_method="template",
+            start_method=template or "template",
             worker_output=self._on_line,
             name="pytest",
         )
@@ -92,7 +98,12 @@ class Crew:
         self._settings, self._timeout = settings, timeout
         self._input_of = input_of
         self.start()
-        for worker in range(self.count):
+        self._open_due()
+        if not self._stages.is_over:
+            self._loop.call(self._want_all_later)
+
+    def _open_due(self) -> None:
+        for worker in self._stages.due():
             self.collect(worker)
 
     def environment_changes(self) -> tuple[dict[str, str], list[str]]:
@@ -116,6 +127,7 @@ class Crew:
             self._loop.pass_once()
         else:
             self._loop.run_until_woken(seconds)
+        self._open_due()
 
     def events(self, most: int = MOST_EVENTS) -> Iterator[Event]:
         """Take what has happened, one by one: what nobody has come to is kept."""
@@ -127,7 +139,7 @@ class Crew:
         settings = self._settings
         if self._input_of is not None:
             settings = settings._replace(worker_input=self._input_of(worker))
-        errand = (_worker.COLLECT, *settings)
+        errand = settings.packed()
         self._loop.call(partial(self._send, worker, errand, COLLECTED))
 
     def describe(self, worker: int) -> None:
@@ -163,6 +175,13 @@ class Crew:
         self._loop.close()
 
     # Inside the event loop
+
+    def _want_all_later(self) -> None:
+        asyncio.get_running_loop().call_later(self._stages.patience, self._want_all)
+
+    def _want_all(self) -> None:
+        self._stages.want_all()
+        self._loop.wake()
 
     def _add(self, tests: Tests) -> None:
         add, timeout = self._pool.add_task, self._timeout
@@ -228,8 +247,19 @@ class Crew:
         self._errands.discard(task)
         if task.cancelled():
             self._loop.wake()
-        else:
-            self._tell(Event(kind, worker, "", task.exception() or task.result()))
+            return
+        outcome = task.exception() or task.result()
+        self._learn(kind, outcome)
+        self._tell(Event(kind, worker, "", outcome))
+
+    def _learn(self, kind: str, outcome: Any) -> None:
+        """Take from what a worker reports how many others are needed, and what memory they take."""
+        if kind == DESCRIBED and outcome.__class__ is tuple:
+            self._stages.collected(len(outcome[0]))
+        elif kind == COLLECTED and (outcome.__class__ is not dict or "digest" not in outcome):
+            self._stages.want_all()
+        elif kind == FINISHED and outcome.__class__ is dict:
+            self.most_memory = max(self.most_memory, outcome.get(_worker.MEMORY, 0))
 
     def _on_message(self, kind: str, content: Any, origin: WorkerHandle) -> None:
         name, frame = content

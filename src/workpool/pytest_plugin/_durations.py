@@ -7,7 +7,11 @@ from typing import Any
 
 import pytest
 
-_KEY = "workpool/durations"
+DURATIONS = "workpool/durations"
+LOST = "workpool/lost"
+"""The keys of seconds by name, and of the names of tests that had to be ended or have ended their worker.
+An empty name stands for any test: a run in this process has begun, and has not come to its end."""
+
 _DIGITS = 3  # significant ones: the rest is noise, and costs space
 
 UNKNOWN_SECONDS = 0.002
@@ -19,10 +23,11 @@ class Durations:
 
     def __init__(self, config: pytest.Config) -> None:
         self._cache: Any = getattr(config, "cache", None)
-        remembered = self._cache.get(_KEY, {}) if self._cache is not None else {}
+        remembered = self._cache.get(DURATIONS, {}) if self._cache is not None else {}
         self.known: dict[str, float] = remembered if isinstance(remembered, dict) else {}
         self._new: dict[str, float] = {}
         self._total = 0.0
+        self._lost: list[str] = []
 
     def expected(self, name: str) -> float:
         """Return what a test is expected to take: what it took last, else what others take."""
@@ -41,13 +46,33 @@ class Durations:
         self._new[name] = seconds
         self._total += seconds
 
+    def note_lost(self, name: str) -> None:
+        """Note that a test had to be ended, or has ended its worker."""
+        self._lost.append(name)
+
     def left(self, names: Iterable[str]) -> tuple[int, float]:
         """Return how many of these tests have not ended in this run, and what they are expected to take."""
         left = [name for name in names if name not in self._new]
         return len(left), sum(map(self.expected, left))
 
-    def save(self) -> None:
-        """Write what was noted to the cache."""
-        if self._cache is not None and self._new:
+    def save(self, *, is_safe: bool = True) -> None:
+        """Write what was noted to the cache. Not `is_safe`: a test may be why the run was broken off."""
+        if self._cache is None:
+            return
+        if self._new:
             rounded = {name: float(f"{value:.{_DIGITS}g}") for name, value in self._new.items()}
-            self._cache.set(_KEY, {**self.known, **rounded})
+            self._cache.set(DURATIONS, {**self.known, **rounded})
+        if is_safe:
+            self._save_lost()
+
+    def save_unsafe(self) -> None:
+        """Write that any test may end the process, until `save` writes otherwise."""
+        if self._cache is not None:
+            self._cache.set(LOST, [*self._cache.get(LOST, []), ""])
+
+    def _save_lost(self) -> None:
+        before = self._cache.get(LOST, [])
+        still = {name for name in before if name and name not in self._new}
+        lost = sorted(still.union(self._lost))
+        if lost != before:
+            self._cache.set(LOST, lost)

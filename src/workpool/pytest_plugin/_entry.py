@@ -10,10 +10,14 @@ from importlib import import_module
 
 from _pytest.config import default_plugins
 
-from workpool.pytest_plugin import _test_runner  # noqa: F401 - the entrypoint's, when it is called
+from workpool.pytest_plugin import _once_per_run, _test_runner, _xdist_fixtures
 from workpool.pytest_plugin._worker import work
 
 __all__ = ["work"]
 
-for _name in default_plugins:
-    import_module(f"_pytest.{_name}")
+_NEEDED_LATER = (_once_per_run, _test_runner, _xdist_fixtures)
+_IMPORTED_BY_PYTEST = ("pdb",)
+"""What pytest imports in every session, when it is configured."""
+
+for _name in (*[f"_pytest.{name}" for name in default_plugins], *_IMPORTED_BY_PYTEST):
+    import_module(_name)

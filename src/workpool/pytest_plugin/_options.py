@@ -20,6 +20,7 @@ class Options:
     """What was asked for."""
 
     workers: int
+    """With `is_auto` the most there may be."""
     is_auto: bool
     """Whether fewer workers will do."""
     scope: str

@@ -33,6 +33,10 @@ LATE_SECONDS = 2.0
 NAP_SECONDS = 0.005
 """How long nothing need be looked at while workers have plenty to do: some ten to twenty trivial tests."""
 
+FEW_FAILURES = 10
+"""A run that ends with so many failures at most is to stop where a serial one does, even if that costs time. Some
+projects allow hundreds in their configuration: there, what has run in vain by then matters little."""
+
 _OVERDUE_SECONDS = 3.0
 """Time after which nothing more is expected of a test whose time was up: the pool's grace is one second."""
 
@@ -256,7 +260,7 @@ class Run:
                 self._durations,
                 keeps_order=_is_ordered(self._config),
                 begins_in_order=_begins_with_some(self._config),
-                stops_early=bool(self._config.getoption("maxfail")),
+                stops_early=0 < (self._config.getoption("maxfail") or 0) <= FEW_FAILURES,
             )
             self._session.testscollected = len(self._roster.collected.nodeids)
         elif difference is not None:
@@ -347,6 +351,7 @@ class Run:
     def _end_lost(self, event: Event) -> None:
         assert self._schedule is not None
         self._overdue.pop(event.name, None)
+        self._durations.note_lost(event.name)
         report = crash_report(
             event.name,
             event.value,

@@ -6,10 +6,15 @@ import gc
 from typing import Any
 
 from workpool import WorkerClient
+from workpool.pytest_plugin._head_start import forget_controller
+from workpool.pytest_plugin._memory import peak_bytes
 from workpool.pytest_plugin._worker_settings import WorkerSettings
 
-COLLECT, DESCRIBE, FINISH = 0, 1, 2
-"""What a worker is to do when it is given no test: tests are strings. The settings follow the first."""
+DESCRIBE, FINISH = 1, 2
+"""What a worker is to do when it is given no test, which is a string, and no settings to collect with."""
+
+MEMORY = "memory"
+"""What a worker reports at its end, beside what its session does: the most bytes it has had."""
 
 NOT_OPEN, NOT_HERE = 0, 1
 """What a test comes to, instead of reports, in a worker that took the place of one that died and has not
@@ -24,6 +29,7 @@ OPENED = "workpool-opened"
 
 def on_worker_start(client: WorkerClient) -> None:
     """Note that no session is open. To open one may take long, so that is a task."""
+    forget_controller()
     client.state.runner = None
 
 
@@ -32,11 +38,13 @@ def work(argument: Any, client: WorkerClient) -> Any:
     runner = client.state.runner
     if argument.__class__ is str:
         return runner.run(argument) if runner is not None else NOT_OPEN
-    if argument.__class__ is tuple:
-        return _open(client, WorkerSettings(*argument[1:]))
+    if argument.__class__ is not int:
+        return _open(client, WorkerSettings.unpacked(argument))
     if runner is None:
         return {}
-    return runner.describe() if argument == DESCRIBE else runner.close()
+    if argument == DESCRIBE:
+        return runner.describe()
+    return {**runner.close(), MEMORY: peak_bytes()}
 
 
 def on_worker_exit(client: WorkerClient) -> None:

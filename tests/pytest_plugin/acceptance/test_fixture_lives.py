@@ -117,7 +117,8 @@ def test_scopes_that_are_kept_together(lives: Inner) -> None:
         assert ups(by_module, fixture) == ups(serial, fixture), fixture
 
 
-def test_modules_stay_together_by_default(inner: Inner) -> None:
+@pytest.mark.parametrize("options", [(), ("--maxfail=250",)])
+def test_modules_stay_together_by_default(inner: Inner, options: tuple[str, ...]) -> None:
     """With more modules than workers, all alike, hardly any module's fixture is set up twice."""
     inner.write("lives.py", LIVES)
     for letter in "abcdefgh":
@@ -131,7 +132,7 @@ def test_modules_stay_together_by_default(inner: Inner) -> None:
             def test_it(module, n): pass
             """,
         )
-    _, parallel = assert_same(inner)
+    _, parallel = assert_same(inner, *options)
     # Each worker may have stolen a part of the last module of the other.
     assert 8 <= ups(parallel, "module@") <= 10
     check_lives(parallel)

@@ -1,4 +1,4 @@
-"""Staying awake for some microseconds, in case the next task comes at once."""
+"""Staying awake for some microseconds, in case what is waited for comes at once."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     import select
 
 LONGEST = 50_000
-"""Nanoseconds. A pool that awaits one task after the other sends the next within some 20 us; to be woken
-from a sleep takes a worker about as long."""
+"""Nanoseconds. A pool that awaits one task after the other sends the next within some 20 us, and a tiny one
+is answered within as many; to be woken from a sleep takes about as long, and on an idle CPU longer."""
 
 _PREEMPTED = 20_000
 """Nanoseconds one look takes at least if somebody else has had the CPU meanwhile."""
@@ -22,16 +22,16 @@ _clock = time.perf_counter_ns
 
 
 class Vigil:
-    """Looks for work for a moment before its worker sleeps, as long as that pays.
+    """Looks for a moment before a process sleeps, as long as that pays.
 
     Each vigil in vain, or on a CPU that others want, doubles the number of sleeps that go without one,
-    so that workers which wait for longer, and those on a busy machine, lose nothing. A pool of more
-    workers than CPUs keeps none.
+    so that who waits for longer, and who is on a busy machine, loses nothing. Where there are fewer
+    CPUs than `processes` that may be awake for the same work, none is kept.
     """
 
-    def __init__(self, poll: select.poll, workers: int) -> None:
+    def __init__(self, poll: select.poll, processes: int) -> None:
         self._poll = poll
-        self._pays = workers <= len(os.sched_getaffinity(0))
+        self._pays = processes <= len(os.sched_getaffinity(0))
         self._skipped = 0
         self._to_skip = 0
 

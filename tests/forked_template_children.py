@@ -1,0 +1,166 @@
+"""Programs that fork a template of themselves, and what their workers run. Each prints what it saw as JSON."""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import json
+import os
+import random
+import signal
+import sys
+import threading
+from contextlib import suppress
+from typing import Any
+
+import workpool
+from tests.children import call  # noqa: F401 - the entrypoint
+
+CALL = "tests.forked_template_children:call"
+MARK = "as it was imported"
+
+
+def look() -> dict[str, Any]:
+    """Return what a worker finds."""
+    return {
+        "pid": os.getpid(),
+        "parent": os.getppid(),
+        "mark": MARK,
+        "imported": "tests.template_numpy" in sys.modules,
+        "input": sys.stdin.read(),
+        "random": random.random(),
+    }
+
+
+async def _looks(pool: Any, workers: int) -> list[dict[str, Any]]:
+    return [
+        await pool.add_task((look,), affinity="force", worker=worker) for worker in range(workers)
+    ]
+
+
+def _tell(**seen: Any) -> None:
+    print(json.dumps(seen))
+
+
+def show_likeness() -> None:
+    """Have workers look round, and look who they are; crash one of them."""
+    global MARK
+    MARK = "as it was forked"
+    print("once")  # in the buffer while it is forked
+    template = workpool.fork_template(imports=["tests.template_numpy", "missing"])
+    MARK = "as it was later"
+
+    async def run() -> None:
+        # More queues than there is room for in one message, and their numbers are taken over there.
+        async with workpool.WorkerPool[Any, Any](
+            CALL, max_workers=300, min_workers=2, start_method=template
+        ) as pool:
+            first = await _looks(pool, 2)
+            with suppress(workpool.WorkerCrashed):
+                await pool.add_task((os._exit, 3), affinity="force", worker=0)
+            _tell(me=os.getpid(), looks=first, later=await _looks(pool, 1))
+
+    asyncio.run(run())
+
+
+def show_unfit() -> None:
+    """Try to fork with a thread, and traced."""
+    said = []
+    end = threading.Event()
+    thread = threading.Thread(target=end.wait)
+    thread.start()
+    for trace in (None, lambda *_: None):
+        sys.settrace(trace)
+        try:
+            workpool.fork_template()
+        except RuntimeError as error:
+            said.append(str(error))
+        sys.settrace(None)
+        end.set()
+        thread.join()
+    _tell(said=said)
+
+
+def show_unsuited() -> None:
+    """Give one to a pool whose workers are to have other variables, and one to two pools."""
+
+    async def parents(pools: int, **options: Any) -> tuple[list[int], bool]:
+        template = workpool.fork_template()
+        pid = template._process.pid
+        found = []
+        for _ in range(pools):
+            async with workpool.WorkerPool[Any, Any](
+                CALL, max_workers=1, start_method=template, **options
+            ) as pool:
+                found.append((await pool.add_task((look,)))["parent"] == pid)
+        template.close()
+        return found, _is_there(pid)
+
+    _tell(
+        env=asyncio.run(parents(1, env={"NEW": "1"})),
+        two=asyncio.run(parents(2)),
+    )
+
+
+def show_unused() -> None:
+    """Close one that no pool has had, and a pool that never started one."""
+
+    async def close_unused(template: workpool.ForkedTemplate) -> None:
+        async with workpool.WorkerPool[Any, Any](CALL, start_method=template):
+            pass
+        template.close()
+
+    pids = []
+    for use in (
+        workpool.ForkedTemplate.close,
+        lambda template: asyncio.run(close_unused(template)),
+    ):
+        template = workpool.fork_template()
+        pids.append(template._process.pid)
+        use(template)
+    _tell(left=[pid for pid in pids if _is_there(pid)])
+
+
+def be_killed() -> None:
+    """Name a template, and the processes of a pool that has another one; then end without a word."""
+    unused = workpool.fork_template()
+
+    async def run() -> None:
+        template = workpool.fork_template()
+        async with workpool.WorkerPool[Any, Any](CALL, start_method=template) as pool:
+            seen = await pool.add_task((look,))
+            _tell(pids=[unused._process.pid, seen["parent"], seen["pid"]])
+            sys.stdout.flush()
+            sys.stdin.read()
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    asyncio.run(run())
+
+
+def show_ends() -> None:
+    """Have a worker end with things to see to."""
+
+    async def run() -> None:
+        template = workpool.fork_template()
+        async with workpool.WorkerPool[Any, Any](
+            CALL, max_workers=1, start_method=template
+        ) as pool:
+            await pool.add_task((see_to_the_end,))
+
+    asyncio.run(run())
+    print("the program")
+
+
+def see_to_the_end() -> None:
+    """Leave an exit handler and a thread that ends a little later than the worker's loop."""
+    atexit.register(print, "the handler")
+    threading.Thread(target=_print_at_the_end).start()
+
+
+def _print_at_the_end() -> None:
+    threading.main_thread().join()
+    print("the thread")
+
+
+def _is_there(pid: int) -> bool:
+    return os.path.exists(f"/proc/{pid}")  # noqa: PTH110 - light

@@ -1,0 +1,98 @@
+"""A template that is a fork of the program: workers find what that had imported, and nothing holds them up.
+
+The forked program is one of its own: what runs these tests must not be copied.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+from tests.children import is_alive
+from workpool import WorkerPool
+
+SECONDS = 25
+
+
+def run(function: str) -> str:
+    """Run a function of `forked_template_children` as a program; return what it prints."""
+    done = subprocess.run(_command(function), capture_output=True, text=True, timeout=SECONDS)
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout
+
+
+def seen_by(function: str) -> Any:
+    return json.loads(run(function).splitlines()[-1])
+
+
+def _command(function: str) -> list[str]:
+    call_it = f"from tests import forked_template_children; forked_template_children.{function}()"
+    return [sys.executable, "-c", f"import sys; sys.path[:] = {sys.path!r}; {call_it}"]
+
+
+def test_workers_are_forks_of_the_program_as_it_was() -> None:
+    """With what it had imported and set by then; all they need is theirs, and a replacement is another."""
+    first_line, last_line = run("show_likeness").splitlines()
+    assert first_line == "once", "what was in the program's buffer is written by the program alone"
+    seen = json.loads(last_line)
+    looks = [*seen["looks"], *seen["later"]]
+    assert len({look["pid"] for look in looks} | {seen["me"]}) == 4
+    [template] = {look["parent"] for look in looks}
+    assert template != seen["me"]
+    assert not is_alive(template)
+    assert {look["mark"] for look in looks} == {"as it was forked"}
+    assert all(look["imported"] for look in looks), "what it was to import, it has"
+    assert {look["input"] for look in looks} == {""}
+    assert len({look["random"] for look in looks}) == 3
+
+
+def test_a_worker_ends_as_an_interpreter_does() -> None:
+    """Its threads are waited for, its exit handlers run; what the program does next it does not do."""
+    assert run("show_ends").splitlines() == ["the thread", "the handler", "the program"]
+
+
+def test_a_program_that_cannot_be_forked() -> None:
+    """One with threads, or that is traced, is told so."""
+    with_threads, traced = seen_by("show_unfit")["said"]
+    assert "1 thread(s)" in with_threads
+    assert "traced" in traced
+
+
+def test_a_pool_that_it_does_not_suit_has_a_template_of_its_own() -> None:
+    """One whose workers are to have other variables, and one that comes second."""
+    seen = seen_by("show_unsuited")
+    assert seen["env"] == [[False], False]
+    assert seen["two"] == [[True, False], False]
+
+
+def test_one_that_is_not_needed_ends() -> None:
+    """It is closed, or its pool is, without ever having made a worker."""
+    assert seen_by("show_unused")["left"] == []
+
+
+def test_all_end_with_the_program() -> None:
+    """Killed, it takes a template that waits for a pool with it, one that has one, and its workers."""
+    with subprocess.Popen(
+        _command("be_killed"), stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as program:
+        assert program.stdin is not None
+        assert program.stdout is not None
+        pids = json.loads(program.stdout.readline())["pids"]
+        watched = [os.pidfd_open(pid) for pid in pids]
+        program.stdin.close()
+        program.wait()
+        for descriptor in watched:
+            assert select.select([descriptor], [], [], 1.0)[0]
+            os.close(descriptor)
+
+
+def test_another_thing_is_no_start_method() -> None:
+    """What is neither a method's name nor a template is refused at once."""
+    with pytest.raises(ValueError, match=r"or what fork_template\(\) returns, not 3"):
+        WorkerPool(print, start_method=3)  # type: ignore[call-overload]
