@@ -13,6 +13,7 @@ from typing import Any
 from benchmarks import machine
 from benchmarks.contestants import BASELINE, ENTRIES, OURS
 from benchmarks.costs import system_calls
+from benchmarks.costs.gathers import gathers
 from benchmarks.costs.workload import WAYS
 from benchmarks.figures import median
 from benchmarks.report import table
@@ -74,7 +75,11 @@ def _calls() -> str:
     return table(["system calls per task", "process", "all", "of these"], rows)
 
 
-TABLES: dict[str, Callable[[], str]] = {"processor": _processor, "calls": _calls}
+TABLES: dict[str, Callable[[], str]] = {
+    "processor": _processor,
+    "calls": _calls,
+    "gathers": gathers,
+}
 
 
 def _traced(name: str, way: str) -> dict[str, Any]:
