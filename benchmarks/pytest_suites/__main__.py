@@ -8,12 +8,13 @@ import shlex
 import sys
 import tempfile
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
-from benchmarks import machine
+from benchmarks import machine, page
 from benchmarks.pytest_suites import modes
 from benchmarks.pytest_suites.environment import (
+    ROOT,
     CannotPrepare,
     Environment,
     has_our_plugin,
@@ -24,16 +25,26 @@ from benchmarks.pytest_suites.goals import goals
 from benchmarks.pytest_suites.measuring import Measured, Measurer
 from benchmarks.pytest_suites.modes import Mode
 from benchmarks.pytest_suites.report import render
-from benchmarks.pytest_suites.rows import ROWS, WORKERS
+from benchmarks.pytest_suites.rows import LAST_20, MANY, ONE, ROWS, WORKERS
 from benchmarks.pytest_suites.run import Runner
+from benchmarks.pytest_suites.short_table import short_table
 
 FOLDER = Path(tempfile.gettempdir()) / "workpool-pytest-suites"
+
+PAGE = ROOT / "docs" / "pytest.md"
+
+QUICK_ROUNDS = {ONE: 5, MANY: 2, LAST_20: 4}
+"""Rounds of a quick run, where one would say nothing."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure; return 1 if `--check` finds a goal missed, 2 if nothing could be run."""
     options = _parser().parse_args(arguments)
     rows = [ROWS[name] for name in options.only or ROWS]
+    if options.quick:
+        rows = [
+            replace(row, rounds=QUICK_ROUNDS.get(row.name, 1), with_memory=False) for row in rows
+        ]
     try:
         environment = prepare(options.folder, [row.suite for row in rows if row.suite])
         all_modes = _modes(environment, options)
@@ -52,6 +63,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     reached = goals(results)
     print("; ".join((machine.describe() | versions(environment)).values()), end="\n\n")
     print(render(results, all_modes, reached))
+    if options.page:
+        about = "; ".join((machine.describe() | versions(environment)).values())
+        page.insert("figures", f"{short_table(results)}\n\n{about}.", PAGE)
     return int(options.check and not all(goal.is_reached for goal in reached))
 
 
@@ -61,6 +75,8 @@ def _modes(environment: Environment, options: argparse.Namespace) -> list[Mode]:
     if not has_our_plugin(environment):
         print("the installed checkout has no plugin for pytest: only the others are measured")
         found = [mode for mode in found if not mode.is_ours]
+    if options.quick:
+        found = [mode for mode in found if mode.name != modes.OURS_AGAIN]
     return [mode for mode in found if not options.modes or mode.name in options.modes]
 
 
@@ -96,9 +112,11 @@ def _parser() -> argparse.ArgumentParser:
     add("--only", action="append", choices=ROWS, help="this row; repeatable")
     add("--modes", action="append", metavar="MODE", help="this mode; repeatable")
     add("--rounds", type=int, metavar="N", help="rounds of each row (by default 3 to 20)")
+    add("--quick", action="store_true", help="one round of most rows: a quarter of an hour")
     add("--folder", type=Path, default=FOLDER, help="keeps what was fetched (default %(default)s)")
     add("--json", type=Path, metavar="FILE", help="write every figure to a file")
     add("--plugin-options", default="", metavar="TEXT", help="further options for the plugin")
+    add("--page", action="store_true", help="put the table for users into docs/pytest.md")
     add("--check", action="store_true", help="exit with 1 unless every goal is reached")
     return parser
 

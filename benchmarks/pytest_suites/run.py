@@ -118,6 +118,8 @@ def _environ(observed: Path, outcomes: bool) -> dict[str, str]:
     dropped = ("PYTHONDONTWRITEBYTECODE", "PYTHONPATH", "PYTEST_ADDOPTS")
     environ = {name: value for name, value in os.environ.items() if name not in dropped}
     environ["PYTHONPATH"] = str(HERE / "observer")
+    # Tests in the order of a set are another order in each process, with which xdist refuses to run.
+    environ["PYTHONHASHSEED"] = "0"
     environ["SUITE_OBSERVER_FOLDER"] = str(observed)
     if outcomes:
         environ["SUITE_OBSERVER_OUTCOMES"] = "1"

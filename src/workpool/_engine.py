@@ -10,11 +10,9 @@ import asyncio
 import copy
 import logging
 import os
-import time
 from _thread import get_ident
 from collections import deque
 from collections.abc import Callable
-from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 from workpool._announcer import Announcer
@@ -23,8 +21,10 @@ from workpool._batch_watch import BatchWatch
 from workpool._chunk_watch import ChunkWatch
 from workpool._costs import CostModel
 from workpool._dispatcher import Dispatcher
+from workpool._estimates import Estimates
 from workpool._fleet import Fleet
 from workpool._frames import MAIL_FORGET, batch_attempt, item_attempt
+from workpool._growth import Growth
 from workpool._interrupts import Interrupts
 from workpool._ledger import Ledger
 from workpool._messages import Listeners
@@ -55,9 +55,6 @@ workers have work while a long loop adds tasks."""
 
 _TINY = 3e-5
 """Seconds. For the report of a longer task the event loop's thread is never kept awake."""
-
-_RESTART_PAUSE = 10.0
-"""Seconds a pool that has workers does not try to start more after one could not be started."""
 
 _NO_ROOM_PAUSE = 0.002
 """Seconds until parcels are tried again for which there was no locker: they are soon fetched."""
@@ -91,7 +88,6 @@ class Engine:
         """The backlog, while tasks come in one go and there are all the workers there may be: until the
         event loop's next turn nothing needs to be decided for another one."""
         self._hurried = False
-        self._no_start_before = 0.0
         self._oom_kills = OomKills()
         self.on_stopping: Callable[[], asyncio.Future[None] | None] = lambda: None
         """Called once, when the last task is done and the workers are about to be stopped; the close
@@ -100,10 +96,14 @@ class Engine:
         slots = options.max_workers
         workers: list[WorkerProcess | None] = [None] * slots
         self.costs = CostModel()
+        self.estimates = Estimates(self.costs, options, workers, self.announcer)
         self.revival = revival = Revival(target)
         self.ledger: Ledger[Task[Any]] = Ledger()
         self.scheduler: Scheduler[Task[Any]] = Scheduler(
-            slots, 1, self._estimate, self._placement_cost if options.worker_cost else None
+            slots,
+            1,
+            self.estimates.of,
+            self.estimates.of_placement if options.worker_cost else None,
         )
         self._backlog = self.scheduler.backlog
         self._max_workers = slots
@@ -130,9 +130,9 @@ class Engine:
             self._on_async,
             self._on_takes_batches,
         )
-        self.dispatcher.on_no_room = self._flush_later
-        self.dispatcher.on_timed = self.interrupts.watch
-        self.dispatcher.parcels.call_later = loop.call_later
+        self.dispatcher.packer.on_no_room = self._flush_later
+        self.dispatcher.packer.on_timed = self.interrupts.watch
+        self.dispatcher.large.parcels.call_later = loop.call_later
         self.outcomes.dispatcher = self.dispatcher
         self.outcomes.interrupts = self.interrupts
         self.withdrawals = self.outcomes.withdrawals = Withdrawals(
@@ -148,9 +148,8 @@ class Engine:
         watch(self)
         self.chunks = ChunkWatch(self)
         self._batches = BatchWatch(self)
-        self.dispatcher.on_batch = self._batches.watch
-        if options.idle_timeout is not None:
-            self._watch_idleness()
+        self.dispatcher.packer.on_batch = self._batches.watch
+        self.growth = Growth(self)
 
     @property
     def is_closed(self) -> bool:
@@ -169,9 +168,9 @@ class Engine:
         if task.slot >= 0:
             self._add_for_worker(task)
             return
-        if self.fleet.live < self._max_workers and self._may_grow():
+        if self.fleet.live < self._max_workers and self.growth.wanted:
             self._backlog.append(task)
-            self._grow()
+            self.growth.grow()
             self.dispatcher.flush()
             return
         if not backlog and self._send_at_once(task):
@@ -190,18 +189,6 @@ class Engine:
         backlog.append(task)
         if len(backlog) == _EARLY_FLUSH:
             self.dispatcher.flush()
-
-    def inherent_cost(self, task: Task[Any]) -> float | None:
-        """Return the user's estimate for a task, or None if it fails."""
-        assert self.options.inherent_cost is not None
-        return self._users_cost("inherent_cost", self.options.inherent_cost, task)
-
-    def resize_up_to(self, count: int) -> None:
-        """Start workers until there are `count` of them, or as many as there may be."""
-        while self.fleet.live < min(count, self.options.max_workers):
-            slot = self.fleet.empty_slot()
-            if slot is None or not self.fleet.start(slot):
-                return
 
     def task_cancelled(self, task: Task[Any]) -> None:
         """Note that a task's future was cancelled."""
@@ -336,7 +323,7 @@ class Engine:
         They are woken for what waits in any queue: it may have been counted on for that.
         """
         self.scheduler.slots[worker.slot].open = False
-        self.dispatcher.wake(self.dispatcher.tokens_waiting(), but=worker.slot)
+        self.dispatcher.wakeups.wake_for_waiting(but=worker.slot)
 
     def worker_exited(self, worker: WorkerProcess, status: ExitStatus) -> bool:
         """Account for a worker's tasks, tell, and replace it if it crashed or is needed.
@@ -364,9 +351,9 @@ class Engine:
         if worker.never_ready:
             return True
         idle = not (lost or worker.tasks_completed or self.outcomes.pending)
-        self._replace(slot, crashed=not graceful, idle=idle)
+        self.growth.replace(slot, crashed=not graceful, idle=idle)
         self.dispatcher.flush()
-        self.dispatcher.wake(self.dispatcher.tokens_waiting())
+        self.dispatcher.wakeups.wake_for_waiting()
         return False
 
     def _may_have_begun(self, slot: int) -> list[tuple[int, int]]:
@@ -402,26 +389,11 @@ class Engine:
         for worker in self.fleet.present():
             self._report_reader.read(worker, to_end=False)  # at once all that the pipe holds
 
-    def _replace(self, slot: int, *, crashed: bool, idle: bool) -> None:
-        """Start a worker in the place of one that has ended, if there is reason to.
-
-        One that crashed without having done anything, while nobody waits, is not replaced at once:
-        it would be for ever.
-        """
-        pinned = bool(self.scheduler.slots[slot].pinned)
-        due = self.fleet.asked_restarts.due(slot)
-        if crashed and idle and not pinned and not due:
-            self._pause_starts()
-        elif crashed or pinned or due:
-            self.fleet.restarts += 1
-            self.fleet.start(slot)
-        self._grow()
-
     def cannot_start(self, slot: int, error: BaseException) -> None:
         """Give up on a slot for now; without any worker, fail what waits."""
         if self.state == CLOSED:
             return
-        self._pause_starts()
+        self.growth.pause()
         # No process could be made, but there are others: they do the work.
         no_process = isinstance(error.__cause__, OSError) and self.fleet.live > 0
         if self.fleet.any_ready or no_process:
@@ -429,7 +401,7 @@ class Engine:
             logging.getLogger("workpool").error(
                 "worker %d of pool %r could not be started: %s", slot, self.options.name, error
             )
-            self.dispatcher.wake(self.dispatcher.tokens_waiting())
+            self.dispatcher.wakeups.wake_for_waiting()
         else:
             waiting = [*self.scheduler.take_waiting(), *self.dispatcher.drain()]
         for task in waiting:
@@ -470,7 +442,7 @@ class Engine:
             self.outcomes.fail(task, WorkerStartError(f"worker {slot} could not be started"))
             return
         if task.movable or not task.pinned:
-            self._grow()
+            self.growth.grow()
         if task.pinned:
             # At the end of this turn: many that come in one go arrive in one go, too.
             if not self._flush_due:
@@ -508,84 +480,21 @@ class Engine:
             self._add_for_worker(task)
             return
         self.scheduler.add(task)
-        self._grow()
+        self.growth.grow()
         self.dispatcher.flush()
-
-    def _pause_starts(self) -> None:
-        """Start no more workers for a while, unless none is ready; then as many as are needed."""
-        self._no_start_before = until = self.loop.time() + _RESTART_PAUSE
-        self.loop.call_at(until, self._start_again, until)
-
-    def _start_again(self, pause_end: float) -> None:
-        if self.state != CLOSED and self._no_start_before == pause_end:
-            self._no_start_before = 0.0  # a timer may be early by a hair
-            self._grow()
-            self.dispatcher.flush()
-
-    def _may_grow(self) -> bool:
-        live = self.fleet.live
-        wanted = self.outcomes.pending > live * self.options.tasks_per_worker
-        if not wanted and live >= self.options.min_workers:
-            return False
-        in_need = wanted and not self.fleet.any_ready
-        return in_need or self.loop.time() >= self._no_start_before
-
-    def _grow(self) -> None:
-        while self.state != CLOSED and self._may_grow():
-            if self.fleet.live >= self.options.max_workers:
-                return
-            slot = self.fleet.empty_slot()
-            if slot is None or not self.fleet.start(slot):
-                return
 
     def _flush(self) -> None:
         self._flush_due = False
         self.burst = None
         if self.state != CLOSED:
-            self._grow()  # a worker may have ended since the burst began
+            self.growth.grow()  # a worker may have ended since the burst began
             self.dispatcher.flush()
 
     def _flush_later(self) -> None:
         self.loop.call_later(_NO_ROOM_PAUSE, self._flush)
 
-    def _estimate(self, task: Task[Any]) -> float:
-        return self.costs.estimate(task.key, task.inherent)
-
-    def _placement_cost(self, task: Task[Any], slot: int) -> float:
-        worker = self.fleet.workers[slot]
-        assert self.options.worker_cost is not None
-        if worker is None:
-            return 0.0
-        cost = self._users_cost("worker_cost", self.options.worker_cost, task, worker.handle)
-        return cost or 0.0
-
-    def _users_cost(self, name: str, function: Callable[..., float], *details: Any) -> float | None:
-        """Return what the user's estimate says, or None if it fails: it must not stop the pool."""
-        try:
-            cost = float(function(*details))
-            if not isfinite(cost):
-                raise ValueError(f"{cost} is not a number of seconds")
-        except Exception as error:  # noqa: BLE001 - the user's function
-            self.announcer.report_exception(f"{name} failed", error)
-            return None
-        return cost
-
     def _emit_completion(self, task: Task[Any], result: Any, error: BaseException | None) -> None:
         self.announcer.emit("task-complete", error, result, task)
-
-    def _watch_idleness(self) -> None:
-        """Retire workers that have slept for longer than the idle timeout, down to the minimum."""
-        limit = self.options.idle_timeout
-        if limit is None or self.state == CLOSED:
-            return
-        now = time.perf_counter_ns()
-        for worker in self.fleet.present():
-            since = self.fleet.idle_since(worker)
-            slept = (now - since) / 1e9 if since else 0.0
-            if slept > limit and self.fleet.live > self.options.min_workers:
-                worker.exit_reason = worker.exit_reason or f"idle for {limit:g} seconds"
-                self.fleet.retire(worker)
-        self.loop.call_later(min(1.0, limit / 4), self._watch_idleness)
 
     def _on_async(self) -> None:
         self.scheduler.set_lanes(self.options.worker_concurrency)

@@ -114,7 +114,7 @@ class Fleet:
             self._cannot_start(slot, self._start_error(error))
             return False
         worker.handle = self.new_handle(worker, self)
-        worker.on_mail_sent = partial(self.dispatcher.count_mail, slot)
+        worker.on_mail_sent = partial(self.dispatcher.wakeups.count_mail, slot)
         try:
             self._loop.add_reader(worker.report, self._owner.read_reports, worker)
             self._loop.add_reader(worker.process.descriptor, self._on_exit, worker)
@@ -157,7 +157,7 @@ class Fleet:
         if worker.state in (STARTING, READY):
             worker.exit_reason = worker.exit_reason or "retired"
             self.leaving(worker)
-            self.dispatcher.post(worker.slot, MAIL_STOP)
+            self.dispatcher.wakeups.post(worker.slot, MAIL_STOP)
 
     async def restart(
         self, worker: WorkerProcess, env: Mapping[str, str], arguments: Any, *, has_arguments: bool
@@ -318,9 +318,9 @@ class Fleet:
         if worker.state == EXITED or self.workers[worker.slot] is not worker:
             return
         if len(data) <= INLINE_BYTES:
-            self.dispatcher.post_work(worker.slot, data)
+            self.dispatcher.wakeups.post_work(worker.slot, data)
         else:
-            self.dispatcher.post_work(worker.slot, MAIL_MESSAGE, write_parcel(data[1:], []))
+            self.dispatcher.wakeups.post_work(worker.slot, MAIL_MESSAGE, write_parcel(data[1:], []))
 
     # Inside
 

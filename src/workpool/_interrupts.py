@@ -167,7 +167,7 @@ class Interrupts:
 
     def _interrupt_running(self, worker: WorkerProcess, attempt: int) -> None:
         if worker.is_async:
-            self._dispatcher.post_cancel(worker.slot, attempt)
+            self._dispatcher.wakeups.post_cancel(worker.slot, attempt)
         else:
             page = self._dispatcher.page
             page.words[page.field(worker.slot, INTERRUPT)] = attempt
@@ -206,7 +206,7 @@ class Interrupts:
             self._fleet.kill(worker, self._not_ended(ending.attempt))
             return
         if now >= ending.due:  # its event loop has turned; does it still?
-            self._dispatcher.post(worker.slot, MAIL_LOOK_ROUND)
+            self._dispatcher.wakeups.post(worker.slot, MAIL_LOOK_ROUND)
             ending = ending._replace(probe=self._sent(worker), due=now + CANCEL_GRACE)
         self._end_async_later(worker, ending)
 

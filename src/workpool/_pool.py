@@ -263,7 +263,7 @@ class WorkerPool(SourceMethods[ArgT, ResultT]):
         task.attempts = task.dispatches = 0
         task.slot = settings.slot
         if self._options.inherent_cost is not None:
-            task.inherent = engine.inherent_cost(task)
+            task.inherent = engine.estimates.inherent(task)
         if main_thread:
             self._run_here(engine, task)
         elif engine.burst is not None and settings is plain:
@@ -331,7 +331,7 @@ class WorkerPool(SourceMethods[ArgT, ResultT]):
     def resize_up_to(self, n: int) -> None:
         """Start workers until there are `n` (never more than `max_workers`); do not wait."""
         check_count("n", n, at_least=0)
-        self._open_engine().resize_up_to(n)
+        self._open_engine().growth.resize_up_to(n)
 
     @property
     def workers(self) -> tuple[WorkerHandle, ...]:
@@ -451,7 +451,7 @@ class WorkerPool(SourceMethods[ArgT, ResultT]):
             return
         task.slot = task._settings.slot
         if self._options.inherent_cost is not None:
-            task.inherent = engine.inherent_cost(task)
+            task.inherent = engine.estimates.inherent(task)
         if task.main_thread:
             self._run_here(engine, task)
         else:
@@ -514,7 +514,7 @@ class WorkerPool(SourceMethods[ArgT, ResultT]):
         self._engine = engine
         _engines.add(engine)
         self._tell_listening()
-        engine.resize_up_to(self._options.min_workers)
+        engine.growth.resize_up_to(self._options.min_workers)
         return engine
 
     def _tell_listening(self) -> None:

@@ -114,7 +114,7 @@ class ReportReader:
     def _handle_on_belt(self, worker: WorkerProcess, report: frames.Report) -> None:
         """Handle a report whose body is a note about the worker's belt."""
         kind, attempt, cost, note = report
-        belts = self._fleet.dispatcher.belts
+        belts = self._fleet.dispatcher.large.belts
         try:
             data, buffers = belts.body(worker.slot, note)
         except InternalError as error:
@@ -128,7 +128,7 @@ class ReportReader:
             else:
                 self._handle(worker, kind, attempt, cost, bytes(data))
         finally:
-            self._fleet.dispatcher.read_from_belt(worker.slot, note, data)
+            self._fleet.dispatcher.large.read_from_belt(worker.slot, note, data)
 
     def _on_message(self, worker: WorkerProcess, body: bytes) -> None:
         try:

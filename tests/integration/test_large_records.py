@@ -111,8 +111,8 @@ async def test_results_that_nobody_reads_for_long(
         deadline = time.monotonic() + 10
         assert pool._engine is not None
         dispatcher = pool._engine.dispatcher
-        enough = dispatcher.tokens_waiting() - BELT_BYTES // 500_000 - 3
-        while dispatcher.tokens_waiting() > enough and time.monotonic() < deadline:
+        enough = dispatcher.wakeups.tokens_waiting() - BELT_BYTES // 500_000 - 3
+        while dispatcher.wakeups.tokens_waiting() > enough and time.monotonic() < deadline:
             time.sleep(0.001)  # the loop is to be blocked
         await running
         results = await asyncio.gather(*tasks)

@@ -98,7 +98,7 @@ async def test_memory_of_arguments_is_used_again(monkeypatch: pytest.MonkeyPatch
         for number in range(5):
             assert await pool.add_task((children.first_number, numbers() + number)) == number
         assert pool._engine is not None
-        writer = pool._engine.dispatcher.parcels
+        writer = pool._engine.dispatcher.large.parcels
         assert 0 < writer.kept_bytes < 3 * numbers().nbytes
         while writer.kept_bytes:
             await asyncio.sleep(0.01)

@@ -318,7 +318,7 @@ async def test_a_pool_grows_again_after_a_pause(
     monkeypatch: pytest.MonkeyPatch, gate: Gate
 ) -> None:
     """A worker that was killed before it had done anything is not replaced for ever, but in the end."""
-    monkeypatch.setattr("workpool._engine._RESTART_PAUSE", 0.2)
+    monkeypatch.setattr("workpool._growth._RESTART_PAUSE", 0.2)
     async with Pool(call, max_workers=2) as pool:
         pool.resize_up_to(2)
         while {worker.state for worker in pool.workers} != {"idle"}:

@@ -256,7 +256,7 @@ def test_large_arguments_without_a_span_travel_as_parcels(bench: Bench) -> None:
 def test_the_memory_of_large_arguments_is_given_back(bench: Bench) -> None:
     """When nothing large has come for a while; what is still in use stays as it is."""
     due: list[Any] = []
-    bench.dispatcher.parcels.call_later = lambda _seconds, function: due.append(function)
+    bench.dispatcher.large.parcels.call_later = lambda _seconds, function: due.append(function)
     stays, goes = bench.add(b"s" * 600_000, b"g" * 700_000)
     bench.dispatcher.flush()
     bench.dispatcher.withdraw(cast("Task[Any]", goes))
@@ -308,7 +308,7 @@ def test_a_message_to_a_worker_that_gets_up_for_a_task_wakes_another(bench: Benc
     bench.sleepers(1, 2)
     bench.send_one(0)
     assert bench.woken == [1]
-    bench.dispatcher.post_work(1, MAIL_MESSAGE)
+    bench.dispatcher.wakeups.post_work(1, MAIL_MESSAGE)
     assert bench.woken == [1, 2]
 
 

@@ -79,6 +79,10 @@ class Field:
 
     # What `Interrupts` uses
 
+    @property
+    def wakeups(self) -> Field:
+        return self
+
     def running(self, attempt: int) -> Any:
         return self.dispatched.get(attempt)
 
