@@ -151,6 +151,11 @@ class SourceMethods(Generic[ArgT, ResultT]):
         return lambda arg: self.add_task(arg, timeout=timeout, retries=retries, key=key)
 
 
+# The names that errors about wrong arguments have: users know the pool alone.
+for _method in (SourceMethods.map, SourceMethods.map_unordered, SourceMethods.process):
+    _method.__qualname__ = f"WorkerPool.{_method.__name__}"
+
+
 def _buffer(buffer: int | None) -> int:
     if buffer is None:
         return MAP_BUFFER

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+import workpool.sync
 from tests import children
 from tests.children import call, call_async
 from workpool import PoolClosed, SerializationError, WorkerCrashed, WorkerPool
@@ -149,3 +150,11 @@ async def test_a_task_that_closes_everything_ends_its_worker_alone() -> None:
         with pytest.raises(WorkerCrashed):
             await pool.add_task((children.close_descriptors_with_a_thread_running,))
         assert await pool.add_task((children.identity, 1)) == 1
+
+
+@pytest.mark.parametrize("pool_type", [WorkerPool, workpool.sync.WorkerPool])
+@pytest.mark.parametrize("method", ["map", "map_unordered", "process"])
+def test_wrong_arguments_are_told_of_the_pool(pool_type: type[Any], method: str) -> None:
+    """Not of some class that users never see."""
+    with pytest.raises(TypeError, match=rf"^WorkerPool\.{method}\(\) .* 'source'"):
+        getattr(pool_type(children.double), method)()

@@ -114,6 +114,11 @@ class MapMethods(Generic[ArgT, ResultT]):
         return lambda arg: self.add_task(arg, timeout=timeout, retries=retries, key=key)
 
 
+# As in the asyncio pool.
+for _method in (MapMethods.map, MapMethods.map_unordered):
+    _method.__qualname__ = f"WorkerPool.{_method.__name__}"
+
+
 def _map_ordered(
     items: Iterator[ArgT], buffer: int, add: Callable[[ArgT], Task[ResultT]]
 ) -> Iterator[ResultT]:
