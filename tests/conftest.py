@@ -46,7 +46,16 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """Let the collections after each test look at what that test made, not at pytest's own heap."""
+    """Let the garbage collections after the tests pass over pytest's own heap."""
+    collect_garbage()
+
+
+def collect_garbage() -> None:
+    """Collect what nobody holds any more; let later collections pass over what is held now.
+
+    What pytest and hypothesis remember grows with every test: looked through after each of the last
+    thousand, it took more time than those tests.
+    """
     gc.collect()
     gc.freeze()
 
@@ -102,7 +111,7 @@ def leaves_nothing_behind(request: pytest.FixtureRequest, deadline: None) -> Ite
     """Fail the test if a child process, a zombie or an open descriptor is left when it ends."""
     before = leftovers.take_census()
     yield
-    gc.collect()
+    collect_garbage()
     left = leftovers.wait_until_nothing_is_left(before)
     leftovers.end_children(left)
     if left and not request.node.stash.get(FAILED, False):

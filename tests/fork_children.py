@@ -111,7 +111,7 @@ def run_a_pool_that_leaves_all() -> None:
     from workpool import WorkerPool
 
     async def main() -> None:
-        async with WorkerPool[Any, Any](leave_all_and_say_so, max_workers=1) as pool:
+        async with WorkerPool(leave_all_and_say_so, max_workers=1) as pool:
             await pool.add_task(None)
 
     asyncio.run(main())

@@ -143,7 +143,7 @@ def ignore_hangups_and_run_a_pool(path: str) -> None:
     from workpool import WorkerPool
 
     async def main() -> None:
-        async with WorkerPool[Any, Any](wait_for_a_hangup, max_workers=1) as pool:
+        async with WorkerPool(wait_for_a_hangup, max_workers=1) as pool:
             result = await pool.add_task(None)
         with open(path, "w") as file:
             file.write(result)
@@ -248,7 +248,7 @@ def print_after_the_reader(directory: str) -> None:
 
     async def main() -> None:
         form = Entrypoint("tests.signal_children", "print_it", on_worker_exit=ExitNote(directory))
-        async with WorkerPool[Any, Any](form, max_workers=1) as pool:
+        async with WorkerPool(form, max_workers=1) as pool:
             tasks = [pool.add_task(number) for number in range(2)]
             results = await asyncio.gather(*tasks, return_exceptions=True)
             restarts = pool.statistics().restarts
@@ -264,7 +264,7 @@ def raise_after_the_reader() -> None:
     from workpool import WorkerPool
 
     async def main() -> None:
-        async with WorkerPool[Any, Any](process_id, max_workers=1) as pool:
+        async with WorkerPool(process_id, max_workers=1) as pool:
             before = await pool.add_task(None)
             pool.post_message_to_workers("note")
             after = await pool.add_task(None)
@@ -288,7 +288,7 @@ def stop_reading() -> None:
 
     async def main() -> None:
         form = Entrypoint("tests.signal_children", "process_id", on_worker_exit=say_without_end)
-        pool = WorkerPool[Any, Any](form, max_workers=1, worker_output=block)
+        pool: WorkerPool[Any, Any] = WorkerPool(form, max_workers=1, worker_output=block)
         say(str(await pool.add_task(None)))
         pool.workers[0].retire()
         await asyncio.sleep(1000)

@@ -74,12 +74,14 @@ class Measurer:
 
     def _run(self, measured: Measured, place: Path, mode: Mode, *, keep: bool = True) -> None:
         row = measured.row
+        is_shuffled = row.suite is not None and row.suite.is_shuffled
         with tempfile.NamedTemporaryFile("r") as notes:
             run = self.runner.run(
                 place,
                 row.arguments,
                 mode,
                 outcomes=row.is_real and mode.name not in AUXILIARY,
+                sorted_tests=is_shuffled,
                 extra_environment={"SYNTHETIC_NOTES": notes.name},
             )
             noted = Counter(notes.read().split("\n")[:-1])

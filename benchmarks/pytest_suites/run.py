@@ -86,13 +86,19 @@ class Runner:
         *,
         outcomes: bool = False,
         memory: bool = False,
+        sorted_tests: bool = False,
         extra_environment: dict[str, str] | None = None,
     ) -> Run:
-        """Run pytest in a folder; `outcomes` and `memory` cost time, so only where asked for."""
+        """Run pytest in a folder; `outcomes` and `memory` cost time, so only where asked for.
+
+        With `sorted_tests` they are run in the order of their names.
+        """
         with tempfile.TemporaryDirectory(prefix="pytest-suites.") as scratch:
             observed = Path(scratch, "observed")
             observed.mkdir()
             environ = _environ(observed, outcomes) | (extra_environment or {})
+            if sorted_tests:
+                environ["SUITE_OBSERVER_SORTS"] = "1"
             cache = self._cache(place, mode, Path(scratch))
             command = [str(self.environment.python), "-m", "pytest", "-o", f"cache_dir={cache}"]
             command += ["-p", "suite_observer", "--basetemp", f"{scratch}/temporary"]
@@ -118,8 +124,6 @@ def _environ(observed: Path, outcomes: bool) -> dict[str, str]:
     dropped = ("PYTHONDONTWRITEBYTECODE", "PYTHONPATH", "PYTEST_ADDOPTS")
     environ = {name: value for name, value in os.environ.items() if name not in dropped}
     environ["PYTHONPATH"] = str(HERE / "observer")
-    # Tests in the order of a set are another order in each process, with which xdist refuses to run.
-    environ["PYTHONHASHSEED"] = "0"
     environ["SUITE_OBSERVER_FOLDER"] = str(observed)
     if outcomes:
         environ["SUITE_OBSERVER_OUTCOMES"] = "1"

@@ -14,6 +14,8 @@ class Suite:
     arguments: tuple[str, ...]
     sources: str = "."
     """The folder, within the distribution, from which the project is imported."""
+    is_shuffled: bool = False
+    """Whether each process finds its tests in another order, with which pytest-xdist refuses to run."""
 
     @property
     def requirement(self) -> str:
@@ -37,7 +39,7 @@ SUITES = {
             ("test/orm/inheritance", "test/orm/dml", "test/orm/declarative"),
             sources="lib",
         ),
-        Suite("sh", "2.4.0", ("tests/sh_test.py",), sources="src"),
+        Suite("sh", "2.4.0", ("tests/sh_test.py",), sources="src", is_shuffled=True),
         Suite(
             "networkx",
             "3.6.1",

@@ -1,8 +1,9 @@
 """Makes the fault points real in the workers of a test whose `sys.path` begins with this directory.
 
 An interpreter imports a module of this name before anything else. In the sources of workers each
-comment ``# fault point: NAME`` is replaced, as they are imported, by a call of `reach`: on its own
-line, so that nothing else moves. Without this the comments are comments.
+comment ``# fault point: NAME`` is replaced, as they are compiled, by a call of `reach`: on its own
+line, so that nothing else moves. Without this the comments are comments. What was compiled is kept in
+the test's directory for the workers after the first.
 """
 
 # pathlib would be the largest import of a worker:
@@ -13,24 +14,37 @@ from __future__ import annotations
 import builtins
 import mmap
 import os
-import re
 import signal
 import struct
 import sys
-from collections.abc import Sequence
-from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
-from types import CodeType, ModuleType
+from importlib.machinery import PathFinder, SourceFileLoader
 
-_POINT = re.compile(r"# fault point: (.+)$", re.MULTILINE)
+TYPE_CHECKING = False  # as `typing` has it
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from importlib.machinery import ModuleSpec
+    from types import CodeType, ModuleType
+    from typing import Any
+
 _PACKAGES = ("workpool._worker.", "workpool._system.")
 
 
 class _Loader(SourceFileLoader):
-    def get_code(self, fullname: str) -> CodeType:
-        module = fullname.rpartition(".")[2]
-        source = self.get_data(self.path).decode()
-        armed = _POINT.sub(lambda match: f"reach_fault_point('{module}: {match[1]}')", source)
-        return compile(armed, self.path, "exec", dont_inherit=True)
+    def get_code(self, fullname: str) -> CodeType | None:
+        prefix, sys.pycache_prefix = sys.pycache_prefix, f"{_directory}/compiled"
+        try:
+            return super().get_code(fullname)
+        finally:
+            sys.pycache_prefix = prefix
+
+    def source_to_code(self, data: Any, path: Any, *, _optimize: int = -1) -> CodeType:
+        import re
+
+        module = self.name.rpartition(".")[2]
+        source = re.sub(
+            rb"# fault point: (.+)", rb"reach_fault_point('%b: \1')" % module.encode(), data
+        )
+        return super().source_to_code(source, path)
 
 
 class _Finder:
@@ -65,6 +79,6 @@ class _Reach:
         os.kill(os.getpid(), signal.SIGKILL if order == b"k" else signal.SIGSTOP)
 
 
-if "WORKPOOL_FAULT_POINTS" in os.environ:
-    vars(builtins)["reach_fault_point"] = _Reach(os.environ["WORKPOOL_FAULT_POINTS"])
+if _directory := os.environ.get("WORKPOOL_FAULT_POINTS", ""):
+    vars(builtins)["reach_fault_point"] = _Reach(_directory)
     sys.meta_path.insert(0, _Finder)

@@ -68,9 +68,7 @@ def test_none_is_kept_where_there_are_too_few_cpus(poll: Poll) -> None:
     assert not poll.looks
 
 
-def test_who_loses_the_cpu_in_between_gives_up(
-    poll: Poll, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_who_loses_the_cpu_in_between_gives_up(poll: Poll, monkeypatch: pytest.MonkeyPatch) -> None:
     """A look that takes long means that somebody else has run meanwhile."""
     time = iter(range(0, 10**12, 21_000))
     monkeypatch.setattr("workpool._system.vigil._clock", lambda: next(time))

@@ -16,6 +16,7 @@ import pytest
 
 FOLDER = "SUITE_OBSERVER_FOLDER"
 WANTS_OUTCOMES = "SUITE_OBSERVER_OUTCOMES"
+SORTS = "SUITE_OBSERVER_SORTS"
 
 
 class Observer:
@@ -37,6 +38,12 @@ class Observer:
     def pytest_collection(self) -> None:
         """Note the time that the start took."""
         self.before_collection = time.process_time()
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        """Put tests that come in any order into one."""
+        if SORTS in os.environ:
+            items.sort(key=lambda item: item.nodeid)
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_finish(self) -> None:

@@ -9,9 +9,12 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import select
 
-LONGEST = 50_000
-"""Nanoseconds. A pool that awaits one task after the other sends the next within some 20 us, and a tiny one
-is answered within as many; to be woken from a sleep takes about as long, and on an idle CPU longer."""
+SHORT = 50_000
+"""Nanoseconds. To be woken from a sleep takes about as long, and on an idle CPU longer."""
+
+LONG = 150_000
+"""Nanoseconds: of a vigil when the last wait was no longer than this. Who awaits one task after the other in
+a thread that is not the event loop's sends the next within that, when all of them are awake."""
 
 _PREEMPTED = 20_000
 """Nanoseconds one look takes at least if somebody else has had the CPU meanwhile."""
@@ -32,8 +35,23 @@ class Vigil:
     def __init__(self, poll: select.poll, processes: int) -> None:
         self._poll = poll
         self._pays = processes <= len(os.sched_getaffinity(0))
+        self._length = SHORT
         self._skipped = 0
         self._to_skip = 0
+        self._cpu_is_wanted = False
+
+    def wait(self) -> list[tuple[int, int]]:
+        """Return what has come to the poll's descriptors; sleep after a while, until there is something."""
+        began = _clock()
+        events = self.look()
+        if events or not self._pays:
+            return events or self._poll.poll()
+        events = self._poll.poll()
+        if _clock() - began > LONG:
+            self._length = SHORT
+        elif not self._cpu_is_wanted:
+            self._length, self._to_skip = LONG, 0  # it would have paid
+        return events
 
     def look(self) -> list[tuple[int, int]]:
         """Return what has come to the poll's descriptors, or nothing after a while."""
@@ -43,8 +61,9 @@ class Vigil:
             self._skipped += 1
             return []
         self._skipped = 0
+        self._cpu_is_wanted = False
         poll, give_way, now = self._poll.poll, os.sched_yield, _clock()
-        end = now + LONGEST
+        end = now + self._length
         while now < end:
             events = poll(0)
             if events:
@@ -53,6 +72,7 @@ class Vigil:
             give_way()
             last, now = now, _clock()
             if now - last > _PREEMPTED:
+                self._cpu_is_wanted = True
                 break
         self._to_skip = min(2 * self._to_skip + 1, _MOST_SKIPPED)
         return []

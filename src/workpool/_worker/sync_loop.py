@@ -140,7 +140,7 @@ class _SyncLoop:
             # fault point: after the last look
             worker.liveness.relax()
             # fault point: before the poll
-            events = self._vigil.look() or self._poll.poll()
+            events = self._vigil.wait()
         finally:
             worker.lower_idle_flag()
         # fault point: woken

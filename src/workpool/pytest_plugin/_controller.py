@@ -12,8 +12,9 @@ from workpool.pytest_plugin._forecast import MEMORY
 from workpool.pytest_plugin._options import Options
 from workpool.pytest_plugin._run import Run
 
-_INTERRUPT_SECONDS = 1.2
-"""Time the workers have to tear down and end after Ctrl-C."""
+_INTERRUPT_SECONDS = 0.8
+"""Time the workers have to tear down and end after Ctrl-C: the summary is to be there within two seconds,
+and pytest has something to do before and after that."""
 
 
 class Controller:

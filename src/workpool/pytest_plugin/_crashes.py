@@ -39,6 +39,13 @@ def crash_report(
     )
 
 
+def how_it_ended(error: WorkerCrashed) -> str:
+    """Return what became of a worker, as the end of a sentence about it."""
+    if error.signal_name:
+        return f"was ended by {error.signal_name}"
+    return f"exited with code {error.exit_code}"
+
+
 def _text(nodeid: str, error: BaseException, worker: int, timeout: float | None) -> str:
     if isinstance(error, TaskTimeout):
         return (
@@ -46,13 +53,8 @@ def _text(nodeid: str, error: BaseException, worker: int, timeout: float | None)
             f"was interrupted: worker gw{worker} was ended."
         )
     if isinstance(error, WorkerCrashed):
-        how = (
-            f"was ended by {error.signal_name}"
-            if error.signal_name
-            else f"exited with code {error.exit_code}"
-        )
         return (
-            f"worker gw{worker} (process {error.pid}) {how} while it ran {nodeid}. The tests that "
-            "waited behind it run elsewhere."
+            f"worker gw{worker} (process {error.pid}) {how_it_ended(error)} while it ran {nodeid}. The tests "
+            "that waited behind it run elsewhere."
         )
     return f"worker gw{worker} could not run {nodeid}: {type(error).__name__}: {error}"

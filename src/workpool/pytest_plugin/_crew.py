@@ -10,7 +10,7 @@ import asyncio
 import os
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -31,6 +31,7 @@ from workpool.pytest_plugin._events import (
     WITHDRAWN,
     Event,
 )
+from workpool.pytest_plugin._schedule import Due
 from workpool.pytest_plugin._stages import Stages
 from workpool.pytest_plugin._turning_loop import TurningLoop
 from workpool.pytest_plugin._worker_settings import WorkerSettings
@@ -42,7 +43,7 @@ FINISH_SECONDS = 60.0
 """Time the sessions of the workers have to end: session fixtures are torn down in it, data written."""
 
 Tests = list[tuple[int, str]]
-"""Tests to run: worker and name."""
+"""Tests by worker and name."""
 
 InputOf = Callable[[int], dict[str, Any]]
 """What is given to a worker beside the settings that all have."""
@@ -112,7 +113,7 @@ class Crew:
         changed = {name: value for name, value in now.items() if before.get(name) != value}
         return changed, [name for name in before if name not in now]
 
-    def turn(self, tests: Tests, seconds: float | None = None, nap: float = 0.0) -> None:
+    def turn(self, tests: Sequence[Due], seconds: float | None = None, nap: float = 0.0) -> None:
         """Have tests run, and wait until something has happened, so many seconds at most.
 
         With a nap, look once after it instead: reports that nobody waits for wake nobody, and
@@ -159,6 +160,13 @@ class Crew:
         """Ask for tests back that have not begun; an event tells of each how it went."""
         self._loop.call(partial(self._begin_withdrawals, tests))
 
+    def break_promises(self, tests: Tests) -> None:
+        """Tell workers that a test they count on to follow will not."""
+        handles = {handle.id: handle for handle in self._pool.workers}
+        for worker, name in tests:
+            if worker in handles:
+                handles[worker].post_message(_worker.NOT_COMING, name)
+
     def finish(self, workers: Iterable[int], seconds: float) -> list[Event]:
         """Cancel what has not ended, close the sessions of these workers, end all of them."""
         self._loop.call(partial(self._begin_end, workers))
@@ -183,10 +191,11 @@ class Crew:
         self._stages.want_all()
         self._loop.wake()
 
-    def _add(self, tests: Tests) -> None:
+    def _add(self, tests: Sequence[Due]) -> None:
         add, timeout = self._pool.add_task, self._timeout
-        for worker, name in tests:
-            task = add(name, affinity="force", worker=worker, timeout=timeout)
+        for worker, name, following in tests:
+            argument = _worker.pack_test(name, following)
+            task = add(argument, affinity="force", worker=worker, timeout=timeout)
             self._tests[name] = task
             task.add_done_callback(partial(self._ended, worker, name))
 

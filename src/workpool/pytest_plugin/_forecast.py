@@ -72,8 +72,8 @@ def worker_bytes(config: pytest.Config) -> int:
 
 def _cache_folder(config: pytest.Config) -> Path | None:
     """Return where the values of pytest's cache are; None if it is not used, or is about to be cleared."""
-    manager = config.pluginmanager
-    if config.known_args_namespace.cacheclear or not manager.has_plugin("cacheprovider"):
+    has_cache = config.pluginmanager.has_plugin("cacheprovider")
+    if not has_cache or config.known_args_namespace.cacheclear:
         return None
     try:
         return Cache.cache_dir_from_config(config, _ispytest=True) / "v"

@@ -76,7 +76,9 @@ def _has_files_open() -> bool:
 def _given_by_name(config: pytest.Config) -> list[str]:
     names = [*(config.known_args_namespace.plugins or ())]
     names += os.environ.get("PYTEST_PLUGINS", "").split(",")
-    return [name for name in names if name in sys.modules and name.partition(".")[0] != _OWN]
+    # "-p asyncio" names an entry point, but there is a module of that name in the standard library too.
+    others = {_OWN, *sys.stdlib_module_names}
+    return [name for name in names if name in sys.modules and name.partition(".")[0] not in others]
 
 
 def _is_rewriting(thing: object) -> bool:

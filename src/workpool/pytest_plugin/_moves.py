@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
 from itertools import groupby
 from typing import NamedTuple
 
@@ -16,6 +17,26 @@ class Stretch(NamedTuple):
     names: list[str]
     seconds: float
     """What they are expected to take."""
+
+
+@dataclass
+class Request:
+    """Tests that a worker was asked to give up for another one, which has nothing to do."""
+
+    victim: int
+    thief: int
+    whole: set[Group]
+    """Groups of them of which no test had begun: they are moved as a whole, or not."""
+    unanswered: set[str]
+    withdrawn: list[str] = field(default_factory=list)
+    kept: list[str] = field(default_factory=list)
+    """Tests that had begun."""
+
+    def answer(self, name: str, *, is_withdrawn: bool) -> bool:
+        """Note what came of a test; return whether that was the last answer."""
+        self.unanswered.discard(name)
+        (self.withdrawn if is_withdrawn else self.kept).append(name)
+        return not self.unanswered
 
 
 def stretches(
@@ -37,17 +58,23 @@ def worth_moving(
     *,
     is_stuck: bool,
     is_past_set_up: bool = True,
+    toll: float = 0.0,
 ) -> list[str]:
     """Return the tests that another worker should have, about half of them.
 
-    Whole groups, if there are any: of a worker that goes on the last ones, of one that is stuck the
-    next ones, for they stood first in the order. Else a part of the group it is in, if that may be
-    split and is worth setting its fixtures up again. What takes long may be the set-up itself, until
-    it has taken so long that it is none (`is_past_set_up`).
+    Whole groups, if there are any: of a worker that goes on the last ones, unless it would begin them
+    before the other one has paid the `toll`, the seconds of what that must set up first; of one that is
+    stuck the next ones, for they stood first in the order. Else a part of the group it is in, if that
+    may be split and is worth setting its fixtures up again. What takes long may be the set-up itself,
+    until it has taken so long that it is none (`is_past_set_up`).
     """
     whole = [each for each in waiting if not begun(each.group)]
+    if whole and is_stuck:
+        return _half(whole)
     if whole:
-        return _half(whole if is_stuck else whole[::-1])
+        names = _half(whole[::-1])
+        kept = sum(each.seconds for each in waiting if each.names[0] not in names)
+        return names if kept >= toll else []
     parts = [each for each in waiting if each.group.may_split]
     if not parts:
         return []
@@ -55,7 +82,7 @@ def worth_moving(
     half = (len(part.names) + 1) // 2
     if is_stuck and is_past_set_up:
         return part.names[:half]
-    worth = part.seconds * half / len(part.names) > moving_cost(part.group)
+    worth = part.seconds * half / len(part.names) > max(moving_cost(part.group), toll)
     return part.names[-half:] if worth else []
 
 

@@ -18,6 +18,9 @@ from workpool.pytest_plugin._grouping import Group
 WORTH_SECONDS = 0.005
 """A part of a group that takes less is not worth the messages."""
 
+_ROUNDING = 1e-6
+"""Seconds: sums of the same times in another order may differ, by much less."""
+
 
 class Plan:
     """What is left to run, by worker. `cost(test)` is the seconds a test is expected to take."""
@@ -34,6 +37,8 @@ class Plan:
     ) -> None:
         self._cost = cost
         self._setup_costs: dict[object, float] = {}
+        self._bare_set_ups: dict[object, float] = {}
+        """Of groups whose first test had everything set up for it, the session's fixtures too."""
         self._alone = deque(alone)
         self._alone_worker: int | None = None
         self._group_of: dict[int, Group] = {}
@@ -50,12 +55,16 @@ class Plan:
         self.taken: set[int] = set()
         """Tests that were taken and have not ended."""
 
-    def next_for(self, worker: int, *, steals: bool = True) -> int | None:
-        """Take the next test of a worker, from others if it may; None if it can have none now."""
+    def next_for(self, worker: int, *, busy: Sequence[float] | None = None) -> int | None:
+        """Take the next test of a worker; None if it can have none now.
+
+        From others too if `busy` is given: the seconds that each worker needs for what it has taken,
+        infinity for one that may never begin.
+        """
         if not self.left:
             test = self._next_alone(worker)
         else:
-            test = self._next_in_group(worker, steals=steals)
+            test = self._next_in_group(worker, busy)
             if test is not None:
                 self.left -= 1
         if test is not None:
@@ -80,10 +89,23 @@ class Plan:
             group.tests.appendleft(test)
             self.left += 1
 
-    def continues(self, worker: int) -> bool:
-        """Whether the next test of a worker has the same group as the one before."""
+    def following(self, worker: int) -> int | None:
+        """Return the test that a worker takes next of what is meant for it; None if nothing is."""
         group = self._current[worker]
-        return group is not None and bool(group.tests)
+        if group is None or not group.tests:
+            group = next((group for group in self._stretches[worker] if group.tests), None)
+        return None if group is None else group.tests[0]
+
+    def provide(self, worker: int, busy: Sequence[float]) -> None:
+        """Let a worker for which nothing is meant any more have already what it would get later.
+
+        Only what it comes to sooner than those it is taken from. For `busy` see `next_for`.
+        """
+        own = self._stretches[worker]
+        if self._common:
+            own.append(self._common.popleft())
+        else:
+            own.extend(self._steal_groups(worker, busy) or self._split(worker, busy))
 
     def group_of(self, test: int) -> Group | None:
         """Return the group of a test, or the part of it that was cut off; None of one that runs alone."""
@@ -93,14 +115,20 @@ class Plan:
         """Return the seconds of the longest set-up so far."""
         return max(self._setup_costs.values(), default=0.0)
 
+    def broad_set_up(self) -> float:
+        """Return the seconds it takes to set up what is shared beyond groups, by what is known of it."""
+        groups = self._setup_costs.items()
+        within = min((cost for key, cost in groups if key not in self._bare_set_ups), default=0.0)
+        return max(min(self._bare_set_ups.values(), default=0.0) - within, 0.0)
+
     def moving_cost(self, group: Group) -> float:
         """Return the seconds it takes to set up elsewhere what a group needs."""
         return WORTH_SECONDS + self._setup_costs.get(group.key, 0.0)
 
-    def hand_over(self, test: int, thief: int) -> None:
+    def hand_over(self, test: int, thief: int, *, whole: bool = False) -> None:
         """Let a test that was taken, and has not begun, be another worker's.
 
-        What is left of a group that must not be split goes with it.
+        If `whole`, or if its group must not be split, what is left of the group goes with it.
         """
         if test not in self.taken:
             return
@@ -112,7 +140,7 @@ class Plan:
             new = Group(group.key, group.cluster, (), may_split=group.may_split)
             new.moved_from = group
             stretch.append(new)
-        if group.may_split:
+        if group.may_split and not whole:
             new.tests.append(test)
             self._group_of[test] = new
         else:
@@ -144,10 +172,17 @@ class Plan:
         stretch.extend(self._stretches[worker])
         self._stretches[worker].clear()
 
-    def set_up_took(self, test: int, seconds: float) -> None:
-        """Note how long the set-up of a test took: the longest in a group is that of its fixtures."""
+    def set_up_took(self, test: int, seconds: float, *, is_bare: bool = False) -> None:
+        """Note how long the set-up of a test took: the longest in a group is that of its fixtures.
+
+        `is_bare` says that nothing was up before it in its worker.
+        """
         group = self._group_of.get(test)
-        if group is not None and seconds > self._setup_costs.get(group.key, 0.0):
+        if group is None:
+            return
+        if is_bare:
+            self._bare_set_ups[group.key] = seconds
+        if seconds > self._setup_costs.get(group.key, 0.0):
             self._setup_costs[group.key] = seconds
 
     def is_over(self) -> bool:
@@ -168,18 +203,18 @@ class Plan:
         waiting += [group for group in self._current if group is not None]
         return [*waiting, *self._common]
 
-    def _next_in_group(self, worker: int, *, steals: bool) -> int | None:
+    def _next_in_group(self, worker: int, busy: Sequence[float] | None) -> int | None:
         group = self._current[worker]
         if group is None or not group.tests:
-            group = self._current[worker] = self._next_group(worker, steals=steals)
+            group = self._current[worker] = self._next_group(worker, busy)
         return group.tests.popleft() if group is not None else None
 
-    def _next_group(self, worker: int, *, steals: bool) -> Group | None:
+    def _next_group(self, worker: int, busy: Sequence[float] | None) -> Group | None:
         own = self._stretches[worker]
         if not own and self._common:
             return self._common.popleft()
-        if not own and steals:
-            own.extend(self._steal_groups(worker) or self._split(worker))
+        if not own and busy is not None:
+            own.extend(self._steal_groups(worker, busy) or self._split(worker, busy))
         while own:
             group = own.popleft()
             if group.tests:
@@ -205,33 +240,53 @@ class Plan:
             self._stretches[worker].appendleft(current)
         self._current[worker] = group
 
-    def _steal_groups(self, thief: int) -> list[Group]:
-        """Take half of the whole groups of who has most of them, from the far end."""
-        victim = max(self._stretches, key=lambda stretch: sum(map(self.seconds, stretch)))
-        goal = sum(map(self.seconds, victim)) / 2
+    def _steal_groups(self, thief: int, busy: Sequence[float]) -> list[Group]:
+        """Take half of the whole groups of who has most of them, from the far end.
+
+        None that their owner would begin sooner.
+        """
+        waiting = [sum(map(self.seconds, stretch)) for stretch in self._stretches]
+        victim = max(range(len(waiting)), key=waiting.__getitem__)
+        stretch, goal = self._stretches[victim], waiting[victim] / 2
+        if not stretch:
+            return []
+        start = busy[victim] + self._current_seconds(victim) + waiting[victim]
         taken: list[Group] = []
         seconds = 0.0
-        while victim and (not taken or seconds + self.seconds(victim[-1]) <= goal):
-            taken.append(victim.pop())
-            seconds += self.seconds(taken[-1])
+        while stretch:
+            last = self.seconds(stretch[-1])
+            start -= last
+            is_late = start < busy[thief] + seconds - _ROUNDING
+            if is_late or (taken and seconds + last > goal):
+                break
+            taken.append(stretch.pop())
+            seconds += last
         return taken[::-1]
 
-    def _split(self, thief: int) -> list[Group]:
-        """Take the far half of a group that is being run, if it is worth it."""
-        groups = [group for group in self._current if group and group.may_split and group.tests]
-        if not groups:
+    def _split(self, thief: int, busy: Sequence[float]) -> list[Group]:
+        """Take a far part of a group that is being run, if it is worth it: half, or less if that is even."""
+        victim = max(range(len(busy)), key=self._splittable_seconds)
+        seconds, group = self._splittable_seconds(victim), self._current[victim]
+        if group is None or not seconds:
             return []
-        group = max(groups, key=self.seconds)
-        seconds = self.seconds(group)
-        if seconds < 2 * self.moving_cost(group):
+        share = min(busy[victim] + seconds - busy[thief], seconds) / 2
+        if share < self.moving_cost(group):
             return []
-        part, kept = self._far_half(list(group.tests), seconds / 2)
+        part, kept = self._far_part(list(group.tests), share)
         group.tests = deque(kept)
         new = Group(group.key, group.cluster, part, may_split=True)
         self._group_of.update(dict.fromkeys(part, new))
         return [new]
 
-    def _far_half(self, tests: list[int], seconds: float) -> tuple[list[int], list[int]]:
+    def _current_seconds(self, worker: int) -> float:
+        group = self._current[worker]
+        return self.seconds(group) if group is not None else 0.0
+
+    def _splittable_seconds(self, worker: int) -> float:
+        group = self._current[worker]
+        return self.seconds(group) if group is not None and group.may_split else 0.0
+
+    def _far_part(self, tests: list[int], seconds: float) -> tuple[list[int], list[int]]:
         """Cut tests in two: from the end what makes up so many seconds, but what is too long for that."""
         part: list[int] = []
         kept: list[int] = []

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+from workpool import WorkerCrashed
 from workpool.pytest_plugin._collection import Collected, Place
+from workpool.pytest_plugin._crashes import how_it_ended
 
 _MOST_NAMES = 20  # of tests, in a message
 
@@ -69,13 +71,13 @@ class Roster:
     def note_opening(self, worker: int, opening: Any) -> Problem | None:
         """Take in how a worker has opened its session; return what is wrong with that, if anything."""
         if isinstance(opening, BaseException):
-            return self._problem(worker, [f"The worker could not collect: {opening}"])
+            return self.note_failure(worker, [_reason(worker, opening)])
         if "usage" in opening:
             return Problem(worker, opening["usage"], is_usage=True)
         if "exit" in opening:
             return Problem(worker, [], exit=opening["exit"])
         if "error" in opening:
-            return self._problem(worker, opening["error"].splitlines())
+            return self.note_failure(worker, opening["error"].splitlines())
         if self.first < 0:
             self.first, self._digest = worker, opening["digest"]
         elif opening["digest"] == self._digest and worker not in self.ready:
@@ -109,11 +111,18 @@ class Roster:
             [name for name in nodeids if name not in ours],
         )
 
-    def _problem(self, worker: int, lines: list[str]) -> Problem:
+    def note_failure(self, worker: int, lines: list[str]) -> Problem:
+        """Note that a worker is of no use, or did not end well; return what to report."""
         self._failed.add(worker)
         if worker in self.ready:
             self.ready.remove(worker)
-        text = "\n".join(lines)
+        text = "\n".join(lines).replace(f"gw{worker}", "gw")
         is_new = text not in self._problems
         self._problems.add(text)
         return Problem(worker, lines, is_new=is_new)
+
+
+def _reason(worker: int, error: BaseException) -> str:
+    if isinstance(error, WorkerCrashed):
+        return f"Worker gw{worker} {how_it_ended(error)} while it collected the tests."
+    return f"The worker could not collect: {error}"

@@ -21,7 +21,7 @@ from workpool.pytest_plugin._last_words import LastWords
 from workpool.pytest_plugin._options import Options
 from workpool.pytest_plugin._relay import Relay
 from workpool.pytest_plugin._roster import Problem, Roster
-from workpool.pytest_plugin._schedule import HOLD_SECONDS, Schedule
+from workpool.pytest_plugin._schedule import HOLD_SECONDS, Due, Schedule
 from workpool.pytest_plugin._watch import Watch, make_watch
 from workpool.pytest_plugin._worker import NOT_HERE, NOT_OPEN
 from workpool.pytest_plugin._worker_settings import WorkerSettings
@@ -180,16 +180,19 @@ class Run:
             if now > until:
                 self._end_lost(event)
 
-    def _due(self) -> list[tuple[int, str]]:
+    def _due(self) -> list[Due]:
         """Return what to send now; ask for tests back that are better run elsewhere."""
         schedule, ready = self._schedule, self._roster.ready
         if schedule is None:
             return []
         due = schedule.due(ready)
+        assert self._crew is not None
         wanted = schedule.wanted_back(ready)
         if wanted:
-            assert self._crew is not None
             self._crew.withdraw(wanted)
+        broken = schedule.broken_promises()
+        if broken:
+            self._crew.break_promises(broken)
         return due
 
     def _nap(self) -> float:

@@ -11,7 +11,15 @@ from _pytest.runner import CallInfo
 from workpool import WorkerClient
 from workpool.pytest_plugin._next_item import NextItem
 from workpool.pytest_plugin._plain import plain
-from workpool.pytest_plugin._worker import FAILED, LATE, NOT_HERE, OPENED, WARNINGS
+from workpool.pytest_plugin._worker import (
+    FAILED,
+    LATE,
+    NOT_COMING,
+    NOT_HERE,
+    OPENED,
+    WARNINGS,
+    unpack_test,
+)
 from workpool.pytest_plugin._worker_session import WorkerSession
 from workpool.pytest_plugin._worker_settings import WorkerSettings
 
@@ -31,6 +39,11 @@ class TestRunner:
         """Whether a test has ended the run."""
         self._last: pytest.Item | None = None
         self._expected: pytest.Item | None = None
+        """What was left up at the last tear-down is for this test."""
+        self._promised = ""
+        """The test that follows by the plan."""
+        self._is_idle = True
+        client.on_message(NOT_COMING, self._on_not_coming)
 
     def open(self) -> dict[str, Any]:
         """Open the session."""
@@ -49,8 +62,8 @@ class TestRunner:
         self._recorder.on_failure = None
         return self._session.close()
 
-    def run(self, name: str) -> Any:
-        """Run a test; return its reports, packed."""
+    def run(self, name: str, following: str) -> Any:
+        """Run a test, which by the plan another one follows; return its reports, packed."""
         item = self._session.items.get(name)
         session = self._session
         if item is None:
@@ -62,17 +75,21 @@ class TestRunner:
         self._running = name
         self._last = item
         self._expected = None
-        following = NextItem(self._claim)
+        self._promised = following
+        self._is_idle = False
+        next_item = NextItem(self._claim)
         extras: dict[str, Any] = {}
         try:
-            item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
-            self._expected = following.item
+            item.config.hook.pytest_runtest_protocol(item=item, nextitem=next_item)
+            self._expected = next_item.item
         except pytest.exit.Exception as error:
             self._is_over = True
             extras["exit"] = (error.msg, error.returncode)
         except KeyboardInterrupt:
             self._is_over = True
             extras["interrupted"] = f"{item.nodeid} raised KeyboardInterrupt"
+        finally:
+            self._is_idle = True
         return self._result(extras)
 
     def _result(self, extras: dict[str, Any]) -> Any:
@@ -88,16 +105,28 @@ class TestRunner:
         return (*frame, extras) if extras else frame
 
     def _claim(self) -> pytest.Item | None:
+        """Claim the next test; if it is not here yet, trust that the promised one comes."""
         session = self._session.session
         if session.shouldfail or session.shouldstop:
             return None
         claimed = self._client.claim_next()
-        if claimed is None or claimed.argument.__class__ is not str:
+        if claimed is None:
+            return self._session.items.get(self._promised)
+        if claimed.argument.__class__ is not str:
             return None
-        return self._session.items.get(claimed.argument)
+        return self._session.items.get(unpack_test(claimed.argument)[0])
 
-    def _tear_down_to(self, item: pytest.Item) -> None:
-        """Tear down what a test needed that was claimed, or had begun, and has not run to its end."""
+    def _on_not_coming(self, name: str, _client: WorkerClient) -> None:
+        """Count on a test no more; tear down what was left up for it."""
+        if name != self._promised:
+            return
+        self._promised = ""
+        if self._is_idle:
+            self._expected = None
+            self._tear_down_to(None)
+
+    def _tear_down_to(self, item: pytest.Item | None) -> None:
+        """Tear down what was left up for a test that does not come, or by one that was cut short."""
         state = self._session.session._setupstate
         last = self._last
         if last is None or not state.stack:

@@ -23,8 +23,26 @@ opened its session; and in one that has not collected it."""
 FAILED, LATE, WARNINGS = "workpool-failed", "workpool-late", "workpool-warnings"
 """Messages: reports of a failure, at once; of a tear-down after its test; warnings outside of tests."""
 
+NOT_COMING = "workpool-not-coming"
+"""Message to a worker: the test that was to follow its last one will not."""
+
 OPENED = "workpool-opened"
 """Message: the process and the descriptors it captures output with."""
+
+
+_FOLLOWED_BY = "\0\0"
+"""In a test's argument: no nodeid has it, and no number of one does."""
+
+
+def pack_test(name: str, following: str) -> str:
+    """Return the argument for a test and the one that follows it, which may be empty."""
+    return f"{name}{_FOLLOWED_BY}{following}" if following else name
+
+
+def unpack_test(argument: str) -> tuple[str, str]:
+    """Return the test, and the one that follows it by the plan."""
+    name, _, following = argument.partition(_FOLLOWED_BY)
+    return name, following
 
 
 def on_worker_start(client: WorkerClient) -> None:
@@ -37,7 +55,7 @@ def work(argument: Any, client: WorkerClient) -> Any:
     """Run the test of that name, or do what the number says."""
     runner = client.state.runner
     if argument.__class__ is str:
-        return runner.run(argument) if runner is not None else NOT_OPEN
+        return runner.run(*unpack_test(argument)) if runner is not None else NOT_OPEN
     if argument.__class__ is not int:
         return _open(client, WorkerSettings.unpacked(argument))
     if runner is None:

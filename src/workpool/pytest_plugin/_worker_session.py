@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import sys
-import traceback
 from contextlib import suppress
 from typing import Any
 
@@ -53,8 +52,10 @@ class WorkerSession:
             return {"usage": [str(argument) for argument in error.args]}
         except pytest.exit.Exception as error:
             return {"exit": (error.msg, error.returncode)}
-        except Exception:  # noqa: BLE001 - whatever it is, it is shown where the user looks
-            return {"error": traceback.format_exc()}
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is shown where the user looks
+            from workpool.pytest_plugin._session_errors import explain
+
+            return {"error": explain(error)}
 
     def _configure(self) -> None:
         settings = self._settings
@@ -162,11 +163,13 @@ class WorkerSession:
 
     @staticmethod
     def _step(action: Any, *arguments: Any) -> str:
-        """Do one step of the end; return the traceback if it fails, for the next must be done too."""
+        """Do one step of the end; return what it failed with, for the next must be done too."""
         try:
             action(*arguments)
-        except Exception:  # noqa: BLE001 - told to the controller
-            return traceback.format_exc()
+        except Exception as error:  # noqa: BLE001 - told to the controller
+            from workpool.pytest_plugin._session_errors import explain
+
+            return explain(error)
         return ""
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 pytest.register_assert_rewrite("tests.pytest_plugin.acceptance.inner")
 
+from tests.pytest_plugin.acceptance.forker import Forker  # noqa: E402
 from tests.pytest_plugin.acceptance.inner import Inner  # noqa: E402
 
 HERE = Path(__file__).parent
@@ -33,7 +35,15 @@ def pytest_itemcollected(item: pytest.Item) -> None:
         item.add_marker(pytest.mark.deadline(DEADLINE))
 
 
+@pytest.fixture(scope="session")
+def forker() -> Iterator[Forker]:
+    """Start the process that the runs are forks of."""
+    forker = Forker()
+    yield forker
+    forker.close()
+
+
 @pytest.fixture
-def inner(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Inner:
+def inner(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, forker: Forker) -> Inner:
     """Return an empty suite that can be filled and run."""
-    return Inner(pytester, monkeypatch)
+    return Inner(pytester, monkeypatch, forker)

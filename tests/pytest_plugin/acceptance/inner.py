@@ -17,6 +17,8 @@ from textwrap import dedent
 
 import pytest
 
+from tests.pytest_plugin.acceptance.forker import Forker
+
 SECONDS = 60
 """After which a run is taken to hang."""
 LOOK_EVERY = 0.02
@@ -90,8 +92,10 @@ class Run:
 class Inner:
     """A suite in a folder of its own. Plugins that happen to be installed are left out."""
 
-    def __init__(self, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.pytester = pytester
+    def __init__(
+        self, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, forker: Forker
+    ) -> None:
+        self._forker = forker
         self.path = pytester.path
         self.notes_file = self.path.parent / f"{self.path.name}.notes"
         monkeypatch.setenv("INNER_NOTES", str(self.notes_file))
@@ -121,14 +125,19 @@ class Inner:
         junit = self.path.parent / f"{self.path.name}.xml"
         junit.unlink(missing_ok=True)
         self.notes_file.write_text("")
-        done = self.pytester.run(*self.command(*arguments, f"--junitxml={junit}"), timeout=SECONDS)
-        lines, errors = done.outlines, done.errlines
-        return Run(int(done.ret), lines, errors, _verdicts(junit), self.notes())
+        options = [*self.options(), *arguments, f"--junitxml={junit}"]
+        done = self._forker.run(options, str(self.path), SECONDS)
+        run = Run(done.status, done.output, done.errors, _verdicts(junit), self.notes())
+        print(*options, f"\n{run.text}")  # pytest shows it if the test fails
+        return run
 
     def command(self, *arguments: str) -> list[str]:
         """Return the command line of a run."""
-        options = ["-p", "workpool.pytest_plugin", f"--basetemp={self.path}.base"]
-        return [sys.executable, "-m", "pytest", *options, *arguments]
+        return [sys.executable, "-m", "pytest", *self.options(), *arguments]
+
+    def options(self) -> list[str]:
+        """Return what every run is given."""
+        return ["-p", "workpool.pytest_plugin", f"--basetemp={self.path}.base"]
 
     @contextmanager
     def begun(self, *arguments: str) -> Iterator[subprocess.Popen[str]]:

@@ -71,6 +71,34 @@ def test_a_conftest_that_raises_in_workers(inner: Inner) -> None:
     assert run.counts.get("passed", 0) == 0
 
 
+def test_sessions_that_break(inner: Inner) -> None:
+    """One that ends its process while it collects, and one that raises at its end, are errors, each shown once."""
+    inner.write("test_one.py", "def test_1(): pass\ndef test_2(): pass\n")
+    inner.write(
+        "conftest.py",
+        """
+        import os
+        def pytest_collection_finish(session):
+            if hasattr(session.config, "workerinput"): os._exit(4)
+        """,
+    )
+    run = inner.workpool()
+    assert run.status == pytest.ExitCode.INTERRUPTED, run.text
+    assert run.text.count("exited with code 4 while it collected the tests.\n") == 1, run.text
+    inner.write(
+        "conftest.py",
+        """
+        def pytest_sessionfinish(session):
+            if hasattr(session.config, "workerinput"): raise ValueError("not at the end")
+        """,
+    )
+    run = inner.workpool()
+    assert run.status == pytest.ExitCode.TESTS_FAILED, run.text
+    assert run.counts == {"passed": 2, "errors": 1}
+    assert run.text.count("E   ValueError: not at the end") == 1, run.text
+    assert "ERROR workpool worker gw" in run.text
+
+
 def test_what_cannot_be_sent(inner: Inner) -> None:
     """Sections, properties, ids and warnings that cannot be pickled arrive as text."""
     inner.write(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import groupby, pairwise
+
 import pytest
 
 from tests.pytest_plugin.acceptance.inner import Inner, Run, assert_same
@@ -22,7 +24,9 @@ LIVES = """
 
 CONFTEST = """
     from lives import living
+    from noting import note
     whole = living("whole", "session")
+    def pytest_runtest_call(item): note("run", item.nodeid.replace(" ", ""))
 """
 PACKAGE = """
     from lives import living
@@ -42,14 +46,14 @@ MODULE = """
     def teardown_module(module): note("down", "xunit")
 
     @pytest.mark.parametrize("n", range(4))
-    def test_plain(whole, package, module, single, n): note("run", *map(str, [n]))
-    def test_varied(whole, varied, single): note("run", "varied")
-    def test_varied_again(whole, varied): note("run", "again")
+    def test_plain(whole, package, module, single, n): pass
+    def test_varied(whole, varied, single): pass
+    def test_varied_again(whole, varied): pass
 
     class TestClass:
         @pytest.mark.parametrize("n", range(3))
-        def test_in_class(self, whole, module, shared, single, n): note("run", "class")
-        def test_varied_in_class(self, varied, shared): note("run", "class-varied")
+        def test_in_class(self, whole, module, shared, single, n): pass
+        def test_varied_in_class(self, varied, shared): pass
 """
 MODULES = ("pkg/test_a.py", "pkg/test_b.py", "pkg/test_c.py", "pkg/sub/test_d.py")
 
@@ -87,6 +91,45 @@ def check_lives(run: Run) -> None:
         assert alive == [], events
 
 
+def check_neighbours(run: Run, serial: Run) -> None:
+    """Nothing is set up anew between tests of a module that one worker runs one after the other.
+
+    However late the controller is: that is what a worker is told of its next test for.
+    """
+    order = [note.words[1] for note in serial.notes if note.words[0] == "run"]
+    following = dict(pairwise(order))
+    for events in run.by_process().values():
+        last, downs = "", set[str]()
+        for what, name, *_ in events:
+            if what == "run":
+                last, downs = name, set()
+            elif what == "down":
+                downs.add(name)
+            elif name in downs:
+                after = next_run(events, last)
+                assert following.get(last) != after or module_of(last) != module_of(after), events
+
+
+def next_run(events: list[tuple[str, ...]], test: str) -> str:
+    """Return the test that a process ran after another one; empty if there is none."""
+    runs = [event[1] for event in events if event[0] == "run"]
+    return dict(pairwise(runs)).get(test, "")
+
+
+def module_of(nodeid: str) -> str:
+    """Return the module in a nodeid."""
+    return nodeid.partition("::")[0]
+
+
+def visits(run: Run) -> int:
+    """Return how often a worker came to a module, from another one or from nothing."""
+    count = 0
+    for events in run.by_process().values():
+        modules = [module_of(name) for what, name, *_ in events if what == "run"]
+        count += len(list(groupby(modules)))
+    return count
+
+
 def ups(run: Run, fixture: str) -> int:
     """Return how often a fixture was set up, in all places."""
     return sum(note.words[0] == "up" and note.words[1].startswith(fixture) for note in run.notes)
@@ -97,9 +140,9 @@ def test_set_up_and_tear_down_are_paired(lives: Inner) -> None:
     serial, parallel = assert_same(lives, "-p", "no:cacheprovider")
     for run in (serial, parallel):
         check_lives(run)
+    check_neighbours(parallel, serial)
     assert len(parallel.by_process()) <= 2
     assert ups(parallel, "single@") == ups(serial, "single@")
-    assert ups(parallel, "whole@") <= 2
 
 
 def test_scopes_that_are_kept_together(lives: Inner) -> None:
@@ -110,6 +153,7 @@ def test_scopes_that_are_kept_together(lives: Inner) -> None:
     assert by_class.verdicts == by_module.verdicts == serial.verdicts
     for run in (by_class, by_module):
         check_lives(run)
+        check_neighbours(run, serial)
         classes = {note for note in run.notes if note.words[1].startswith("shared@")}
         assert len({note.words[1] for note in classes}) == len(MODULES)
         assert len({(note.pid, note.words[1]) for note in classes}) == len(MODULES)
@@ -119,8 +163,9 @@ def test_scopes_that_are_kept_together(lives: Inner) -> None:
 
 @pytest.mark.parametrize("options", [(), ("--maxfail=250",)])
 def test_modules_stay_together_by_default(inner: Inner, options: tuple[str, ...]) -> None:
-    """With more modules than workers, all alike, hardly any module's fixture is set up twice."""
+    """A module is set up when a worker comes to it, and hardly any is come to twice."""
     inner.write("lives.py", LIVES)
+    inner.write("conftest.py", CONFTEST)
     for letter in "abcdefgh":
         inner.write(
             f"test_{letter}.py",
@@ -129,13 +174,13 @@ def test_modules_stay_together_by_default(inner: Inner, options: tuple[str, ...]
             from lives import living
             module = living("module", "module")
             @pytest.mark.parametrize("n", range(10))
-            def test_it(module, n): pass
+            def test_it(whole, module, n): pass
             """,
         )
-    _, parallel = assert_same(inner, *options)
-    # Each worker may have stolen a part of the last module of the other.
-    assert 8 <= ups(parallel, "module@") <= 10
+    serial, parallel = assert_same(inner, *options)
     check_lives(parallel)
+    check_neighbours(parallel, serial)
+    assert ups(parallel, "module@") <= visits(parallel) < 2 * ups(serial, "module@")
 
 
 def test_tear_down_before_a_wait(inner: Inner) -> None:

@@ -74,17 +74,21 @@ ZOO = {
             raise OSError("tear-down")
         @pytest.fixture(scope="module")
         def no_module(): raise OSError("module")
-        @pytest.fixture(scope="module")
-        def no_module_end():
-            yield
-            raise OSError("end of module")
         def test_error_in_setup(no_setup): pass
         def test_error_in_teardown(no_teardown): pass
         def test_failure_and_error(no_teardown): assert False
         def test_module_1(no_module): pass
         def test_module_2(no_module): pass
         def test_unknown_fixture(there_is_none): pass
-        def test_last(no_module_end): pass
+    """,
+    "test_end_of_module.py": """
+        import pytest
+
+        @pytest.fixture(scope="module")
+        def no_module_end():
+            yield
+            raise OSError("end of module")
+        def test_only(no_module_end): pass
     """,
     "test_unit.py": """
         import unittest

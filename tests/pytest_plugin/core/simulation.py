@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import itertools
 from collections.abc import Callable, Sequence
 from types import SimpleNamespace
 from typing import Any
@@ -10,13 +11,17 @@ from typing import Any
 from workpool.pytest_plugin._collection import Collected, Place
 from workpool.pytest_plugin._durations import Durations
 from workpool.pytest_plugin._options import Options
-from workpool.pytest_plugin._schedule import HOLD_SECONDS, Schedule
+from workpool.pytest_plugin._schedule import HOLD_SECONDS, Due, Schedule
 
 PLACE = Place("", "test_it.py", "", "", None)
 
 
 class Simulation:
-    """Runs tests of known seconds in workers that set a module's fixtures up when they come to it."""
+    """Runs tests of known seconds in workers that set a module's fixtures up when they come to it.
+
+    Fixtures stay up for what a worker has been sent, or promised. The controller hears of everything
+    at once, or, with `pauses`, looks only after so many seconds, which are gone through in turn.
+    """
 
     def __init__(
         self,
@@ -29,6 +34,7 @@ class Simulation:
         keeps_order: bool = False,
         stops_early: bool = False,
         begins_in_order: bool = False,
+        pauses: Sequence[float] = (),
     ) -> None:
         places = list(dict.fromkeys(place for place, _ in tests))
         names = [f"{place.module}::{number}" for number, (place, _) in enumerate(tests)]
@@ -51,65 +57,110 @@ class Simulation:
         )
         self.begun: list[tuple[float, int, str]] = []
         self.ended: list[tuple[float, int, str]] = []
-        self.set_ups = 0
+        self.set_up_for: list[str] = []
+        """Tests for which a module's fixtures were set up."""
         self._set_up_seconds = set_up_seconds
         self._workers = range(workers)
-        self._queues: list[list[str]] = [[] for _ in range(workers)]
-        self._running: list[str | None] = [None] * workers
-        self._modules: list[str] = [""] * workers
-        self._due: list[tuple[float, int, str]] = []
+        self._queues: list[list[Due]] = [[] for _ in range(workers)]
+        self._running = [False] * workers
+        self._modules = [""] * workers
+        """Whose fixtures are up in each worker."""
+        self._promised = [""] * workers
+        self._ends: list[tuple[float, int, str, float]] = []
+        """When which test will end, in which worker, and what of it is set-up."""
+        self._unread: list[tuple[int, str, float, float]] = []
+        """Tests that have ended, with their seconds of set-up and call."""
+        self._pauses = itertools.cycle(pauses or [0.0])
+        self._next_look = 0.0
 
     def run(self, on_end: Callable[[str], Any] = lambda name: None) -> float:
         """Run everything; return the seconds it took. `on_end` may end it by returning true."""
-        while not self.schedule.is_over():
-            for worker, name in self.schedule.due(self._workers):
-                self._queues[worker].append(name)
-            wanted = self.schedule.wanted_back(self._workers)
-            for worker, name in wanted:
-                waits = name in self._queues[worker]
-                if waits:
-                    self._queues[worker].remove(name)
-                self.schedule.was_asked_back(worker, name, is_withdrawn=waits)
+        while True:
+            if self.now >= self._next_look:
+                ended = self._read()
+                if any(map(on_end, ended)) or self.schedule.is_over():
+                    return self.now
+                self._look()
             self._begin_all()
-            if wanted:
-                continue
-            assert self._due or self.schedule.has_idle or self.schedule.is_held_back, (
-                "nothing goes on"
-            )
-            if not self._pass_time() and on_end(self.ended[-1][2]):
-                break
-        return self.now
+            self._pass_time()
+
+    @property
+    def set_ups(self) -> int:
+        """How often modules' fixtures were set up."""
+        return len(self.set_up_for)
+
+    # The controller
+
+    def _read(self) -> list[str]:
+        """Hear of what has ended."""
+        unread, self._unread = self._unread, []
+        for worker, name, set_up, call in unread:
+            reports = [
+                SimpleNamespace(when="setup", duration=set_up),
+                SimpleNamespace(when="call", duration=call),
+            ]
+            self.schedule.ended(worker, name, reports)  # type: ignore[arg-type]
+        return [name for _, name, _, _ in unread]
+
+    def _look(self) -> None:
+        """Send what is due, have moved what should be."""
+        self._next_look = self.now + next(self._pauses)
+        is_settled = False
+        while not is_settled:
+            for due in self.schedule.due(self._workers):
+                self._queues[due.worker].append(due)
+            wanted = self.schedule.wanted_back(self._workers)
+            for worker, name in self.schedule.broken_promises():
+                self._break_promise(worker, name)
+            for worker, name in wanted:
+                kept = [due for due in self._queues[worker] if due.name != name]
+                is_withdrawn = len(kept) < len(self._queues[worker])
+                self._queues[worker] = kept
+                self.schedule.was_asked_back(worker, name, is_withdrawn=is_withdrawn)
+            is_settled = not wanted
+
+    def _pass_time(self) -> None:
+        """Go to what happens next."""
+        times = [self._ends[0][0]] if self._ends else []
+        if self._unread:
+            times.append(self._next_look)
+        if self.schedule.has_idle or self.schedule.is_held_back:
+            times.append(max(self.now + HOLD_SECONDS, self._next_look))
+        assert times, "nothing goes on"
+        self.now = max(self.now, min(times))
+        if self._ends and self._ends[0][0] <= self.now:
+            self._end(*heapq.heappop(self._ends))
+
+    # The workers
 
     def _begin_all(self) -> None:
         for worker in self._workers:
-            if self._running[worker] is None and self._queues[worker]:
-                name = self._running[worker] = self._queues[worker].pop(0)
-                self.begun.append((self.now, worker, name))
-                set_up = self._set_up(worker, self.place[name].module)
-                heapq.heappush(self._due, (self.now + set_up + self.seconds[name], worker, name))
+            if not self._running[worker] and self._queues[worker]:
+                self._begin(worker, self._queues[worker].pop(0))
 
-    def _set_up(self, worker: int, module: str) -> float:
-        if self._modules[worker] == module:
-            return 0.0
-        self._modules[worker] = module
-        self.set_ups += 1
-        return self._set_up_seconds
+    def _begin(self, worker: int, due: Due) -> None:
+        self.begun.append((self.now, worker, due.name))
+        self._running[worker] = True
+        self._promised[worker] = due.following
+        call, set_up, module = self.seconds[due.name], 0.0, self.place[due.name].module
+        if self._modules[worker] != module:
+            self._modules[worker] = module
+            self.set_up_for.append(due.name)
+            set_up = self._set_up_seconds
+        heapq.heappush(self._ends, (self.now + set_up + call, worker, due.name, set_up))
 
-    def _pass_time(self) -> bool:
-        """Go to what happens next; return whether it is only that the schedule wants to be asked."""
-        next_look = self.now + HOLD_SECONDS
-        is_restless = self.schedule.has_idle or self.schedule.is_held_back
-        if is_restless and (not self._due or self._due[0][0] > next_look):
-            self.now = next_look
-            return True
-        self.now, worker, name = heapq.heappop(self._due)
-        self._running[worker] = None
-        self.ended.append((self.now, worker, name))
-        begun = next(start for start, _, other in self.begun if other == name)
-        total = self.now - begun
-        reports = [
-            SimpleNamespace(when="setup", duration=total - self.seconds[name]),
-            SimpleNamespace(when="call", duration=self.seconds[name]),
-        ]
-        self.schedule.ended(worker, name, reports)  # type: ignore[arg-type]
-        return False
+    def _end(self, time: float, worker: int, name: str, set_up: float) -> None:
+        """End a test, and tear down as far as what follows, or is promised to, does not need it."""
+        self.ended.append((time, worker, name))
+        self._unread.append((worker, name, set_up, self.seconds[name]))
+        self._running[worker] = False
+        queue = self._queues[worker]
+        following = queue[0].name if queue else self._promised[worker]
+        if not following or self.place[following].module != self._modules[worker]:
+            self._modules[worker] = ""
+
+    def _break_promise(self, worker: int, name: str) -> None:
+        if self._promised[worker] == name:
+            self._promised[worker] = ""
+            if not self._running[worker]:
+                self._modules[worker] = ""

@@ -52,12 +52,12 @@ def test_the_rest_of_a_group_goes_with_it() -> None:
     """What nobody had been sent of a group that must stay together follows what is taken back, in order."""
     group = Group("fixed", "", range(5), may_split=False)
     plan = Plan([group], [], 2, lambda test: 0.01)
-    owner = next(worker for worker in (0, 1) if plan.next_for(worker, steals=False) is not None)
+    owner = next(worker for worker in (0, 1) if plan.next_for(worker) is not None)
     thief = 1 - owner
     assert plan.next_for(owner) == 1
     plan.hand_over(1, thief)
     plan.hand_over(0, thief)
-    assert plan.next_for(owner, steals=False) is None
+    assert plan.next_for(owner) is None
     assert [plan.next_for(thief) for _ in range(5)] == [0, 1, 2, 3, 4]
 
 

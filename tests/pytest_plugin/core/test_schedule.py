@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -104,6 +106,38 @@ def test_modules_stay_together(remembers: bool) -> None:
     run = Simulation(tests, remembers=remembers, set_up_seconds=0.25)
     assert run.run() <= 1.1 * (13 * 0.25 + 130 * 0.02) / 2 + 0.25
     assert run.set_ups <= 14
+
+
+@pytest.mark.parametrize("tests_each", [1, 10, 400])
+def test_set_ups_do_not_depend_on_the_controller(tests_each: int) -> None:
+    """However seldom it looks, no fixture is torn down that a neighbour needs: two set-ups for a steal at most."""
+    tests = [(place(f"{number // tests_each}.py"), 0.001) for number in range(8 * tests_each)]
+    for pause in (0.0, 0.01, 0.1, 1.0):
+        run = Simulation(tests, remembers=True, set_up_seconds=0.05, pauses=[pause, 0.0])
+        run.run()
+        assert run.set_ups <= 9, pause
+
+
+@given(
+    tests=TESTS,
+    workers=st.integers(1, 3),
+    remembers=st.booleans(),
+    pauses=st.lists(st.sampled_from([0.0, 0.005, 0.2]), min_size=1, max_size=5),
+)
+def test_neighbours_share_what_is_set_up(
+    tests: list[tuple[Place, float]], workers: int, remembers: bool, pauses: list[float]
+) -> None:
+    """Between two tests of a group that one worker runs one after the other nothing is set up anew."""
+    run = Simulation(tests, workers=workers, remembers=remembers, pauses=pauses)
+    run.run()
+    assert sorted(name for _, _, name in run.ended) == sorted(run.seconds)
+    names = list(run.seconds)
+    for worker in range(workers):
+        ran = [name for _, each, name in run.begun if each == worker]
+        for before, after in pairwise(ran):
+            together = [name for name in names if run.place[name] == run.place[before]]
+            if after in together and together.index(after) == together.index(before) + 1:
+                assert after not in run.set_up_for
 
 
 @pytest.mark.parametrize(("scope", "unit"), [("module", "module"), ("class", "class_")])
