@@ -186,11 +186,13 @@ def write_numbers(count: int) -> None:
     socket.socket(fileno=int(os.environ["WORKPOOL_CHANNEL_FD"])).sendall(lines)
 
 
-def answer(template: str) -> None:
+def answer(template: str, then: str = "end") -> None:
     """Answer each line with a line of this text, in which NUMBER stands for the number asked."""
     channel = socket.socket(fileno=int(os.environ["WORKPOOL_CHANNEL_FD"]))
     for number, _ in enumerate(channel.makefile("r"), start=1):
         channel.sendall(template.replace("NUMBER", str(number)).encode() + b"\n")
+    while then == "stay":
+        signal.pause()
 
 
 def read_when_told(path: str) -> None:

@@ -230,6 +230,10 @@ def double(number: int) -> int:
     return number * 2
 
 
+def divide(pair: tuple[int, int]) -> float:
+    return pair[0] / pair[1]
+
+
 async def double_async(number: int) -> int:
     return number * 2
 

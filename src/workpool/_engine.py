@@ -21,6 +21,7 @@ from workpool._batch_watch import BatchWatch
 from workpool._chunk_watch import ChunkWatch
 from workpool._costs import CostModel
 from workpool._dispatcher import Dispatcher
+from workpool._ending import CLOSED, CLOSING, OPEN, Ending
 from workpool._estimates import Estimates
 from workpool._fleet import Fleet
 from workpool._frames import MAIL_FORGET, batch_attempt, item_attempt
@@ -38,16 +39,15 @@ from workpool._statistics import PoolStatistics, WorkerStatistics
 from workpool._system.oom_kills import OomKills
 from workpool._system.process import ExitStatus
 from workpool._system.status_page import new_page
+from workpool._waiters import Waiters
 from workpool._withdrawals import Withdrawals
-from workpool.errors import PoolClosed, WorkerStartError
+from workpool.errors import WorkerStartError
 
 if TYPE_CHECKING:
     from workpool._options import PoolOptions
     from workpool._target import Target
     from workpool._task import Task
     from workpool._worker_process import WorkerProcess
-
-OPEN, CLOSING, CLOSED = "open", "closing", "closed"
 
 _EARLY_FLUSH = 256
 """Tasks in the backlog at which some are sent although the event loop has not had its turn, so that
@@ -81,18 +81,12 @@ class Engine:
         self.announcer = Announcer(loop, options.name, messages, events)
         self.tasks_here: set[Task[Any]] = set()
         """Pending tasks that run in this process."""
-        self._idle_waiters: list[asyncio.Future[None]] = []
-        self._closed_waiters: list[asyncio.Future[None]] = []
+        self._idle_waiters = Waiters(loop)
         self._flush_due = False
         self.burst: deque[Task[Any]] | None = None
         """The backlog, while tasks come in one go and there are all the workers there may be: until the
         event loop's next turn nothing needs to be decided for another one."""
-        self._hurried = False
         self._oom_kills = OomKills()
-        self.on_stopping: Callable[[], asyncio.Future[None] | None] = lambda: None
-        """Called once, when the last task is done and the workers are about to be stopped; the close
-        waits for what it returns."""
-        self._stopping: asyncio.Future[None] | None = None
         slots = options.max_workers
         workers: list[WorkerProcess | None] = [None] * slots
         self.costs = CostModel()
@@ -150,6 +144,7 @@ class Engine:
         self._batches = BatchWatch(self)
         self.dispatcher.packer.on_batch = self._batches.watch
         self.growth = Growth(self)
+        self.ending = Ending(self)
 
     @property
     def is_closed(self) -> bool:
@@ -242,23 +237,11 @@ class Engine:
     async def when_idle(self) -> None:
         """Wait until no task is pending."""
         while self.outcomes.pending:
-            await self._wait_in(self._idle_waiters)
-
-    def begin_close(self) -> None:
-        """Take no more tasks; when the last is done, end the workers gracefully."""
-        if self.state == OPEN:
-            self.state = CLOSING
-            if not self.outcomes.pending:
-                self._stop_workers()
-
-    async def when_closed(self) -> None:
-        """Wait until `begin_close` has come to its end."""
-        while self.state != CLOSED:
-            await self._wait_in(self._closed_waiters)
+            await self._idle_waiters.wait()
 
     def cancel_pending(self, *, spares_begun: bool = False) -> None:
         """Cancel every task that has not ended, or has not begun; the close that follows is in a hurry."""
-        self._hurried = True
+        self.ending.is_hurried = True
         had_begun = self._begun_or_ended() if spares_begun else None
         for task in self.take_pending():
             if had_begun is None or not had_begun(task):
@@ -278,37 +261,6 @@ class Engine:
         ]
         waiting = [*self.scheduler.take_waiting(), *self.pauses.take_all()]
         return [*waiting, *dispatched, *self.tasks_here]
-
-    def kill(self) -> None:
-        """End everything at once. Pending tasks fail with `PoolClosed`."""
-        if self.state == CLOSED:
-            return
-        self.state = CLOSED
-        self.fleet.kill_all()
-        pending = self.take_pending()
-        self.ledger.dispatched.clear()
-        self.dispatcher.close()
-        if not self.loop.is_closed():
-            for task in pending:
-                self.outcomes.fail(
-                    task,
-                    PoolClosed(f"the pool {self.options.name!r} was killed before this task ended"),
-                )
-            self._release(self._closed_waiters)
-
-    def abandon(self) -> None:
-        """Let everything go as if this process had ended; see `Fleet.abandon`."""
-        if self.state != CLOSED:
-            self.state = CLOSED
-            self.fleet.abandon()
-            self.dispatcher.close()
-
-    def let_go_in_child(self) -> None:
-        """In a forked child: let go of descriptors without touching the workers."""
-        if self.state != CLOSED:
-            self.state = CLOSED
-            self.fleet.let_go_in_child()
-            self.dispatcher.close()
 
     # What the fleet tells
 
@@ -346,7 +298,7 @@ class Engine:
         graceful = worker.was_retiring and not lost
         self.announcer.emit("worker-exited", worker.handle, _exit_reason(worker, status, graceful))
         if self.state != OPEN and not self.outcomes.pending:
-            self._finish_close()
+            self.ending.finish()
             return False
         if worker.never_ready:
             return True
@@ -409,12 +361,12 @@ class Engine:
             failure.__cause__ = error.__cause__
             self.outcomes.fail(task, failure)
         if self.state == CLOSING and not self.outcomes.pending:
-            self._finish_close()
+            self.ending.finish()
 
     def templates_ended(self) -> None:
         """Go on with a close that waits for what workers were made by."""
         if not self.outcomes.pending:
-            self._finish_close()
+            self.ending.finish()
 
     def read_reports(self, worker: WorkerProcess, *, to_end: bool = False) -> None:
         """Handle what a worker has reported, and send what there is room for now."""
@@ -509,40 +461,8 @@ class Engine:
             self.scheduler.take_batch = take_batch  # type: ignore[assignment]  # a batch passes for a task
 
     def _on_idle(self) -> None:
-        if self.state == CLOSING:
-            self._stop_workers()
-        self._release(self._idle_waiters)
-
-    def _stop_workers(self) -> None:
-        self._stopping = self.on_stopping()
-        if self._stopping is not None:
-            self._stopping.add_done_callback(lambda _: self._finish_close())
-        self.fleet.stop_all(hurried=self._hurried)
-        self._finish_close()
-
-    def _finish_close(self) -> None:
-        """End the close if nothing is left to wait for."""
-        stopping = self._stopping is not None and not self._stopping.done()
-        if self.state == CLOSING and not stopping and self.fleet.all_gone:
-            self.state = CLOSED
-            self.ledger.dispatched.clear()  # of cancelled tasks, whose workers have ended
-            self.dispatcher.close()
-            self._release(self._closed_waiters)
-
-    async def _wait_in(self, waiters: list[asyncio.Future[None]]) -> None:
-        waiter = self.loop.create_future()
-        waiters.append(waiter)
-        try:
-            await waiter
-        finally:
-            if waiter in waiters:
-                waiters.remove(waiter)
-
-    @staticmethod
-    def _release(waiters: list[asyncio.Future[None]]) -> None:
-        for waiter in waiters:
-            if not waiter.done():
-                waiter.set_result(None)
+        self.ending.on_idle()
+        self._idle_waiters.release()
 
 
 def _exit_reason(worker: WorkerProcess, status: ExitStatus, graceful: bool) -> str:

@@ -39,7 +39,7 @@ class MainThread:
         self._client = MainThreadClient(engine)
         self._entry: Entry | None = None
         self._starting: asyncio.Future[Entry] | None = None
-        engine.on_stopping = self._exit
+        engine.ending.on_stopping = self._exit
 
     def add(self, task: Task[Any]) -> None:
         """Run a task as soon as the event loop has its turn."""

@@ -18,7 +18,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self, TypedDict, TypeVar, Unpack, overload
 
 from workpool._checks import check_count
-from workpool._engine import CLOSED, OPEN, Engine
+from workpool._ending import CLOSED, OPEN
+from workpool._engine import Engine
 from workpool._entrypoint import Entrypoint, EntrypointFunction, find_target
 from workpool._main_thread import MainThread
 from workpool._messages import Listeners
@@ -356,13 +357,13 @@ class WorkerPool(SourceMethods[ArgT, ResultT]):
         if self._engine is None:
             return
         if self._engine.loop.is_closed():
-            self._engine.kill()  # nothing can be finished any more
+            self._engine.ending.kill()  # nothing can be finished any more
             return
-        self._engine.begin_close()
+        self._engine.ending.begin()
         try:
-            await self._engine.when_closed()
+            await self._engine.ending.wait()
         except asyncio.CancelledError:
-            self._engine.kill()
+            self._engine.ending.kill()
             raise
 
     def dispose(self) -> None:
@@ -375,9 +376,9 @@ class WorkerPool(SourceMethods[ArgT, ResultT]):
         if engine is None:
             return
         if engine.loop.is_running():
-            engine.begin_close()
+            engine.ending.begin()
         else:
-            engine.kill()
+            engine.ending.kill()
 
     def kill(self) -> None:
         """End all workers at once (SIGKILL); pending tasks fail with `PoolClosed`.
@@ -386,7 +387,7 @@ class WorkerPool(SourceMethods[ArgT, ResultT]):
         """
         self._closed_unused = True
         if self._engine is not None:
-            self._engine.kill()
+            self._engine.ending.kill()
 
     async def __aenter__(self) -> Self:
         self._open_engine()
@@ -414,10 +415,10 @@ class WorkerPool(SourceMethods[ArgT, ResultT]):
             return
         if engine.state == OPEN:
             message = f"{self!r} was never closed; use 'async with', aclose() or dispose()"
-            engine.abandon()  # first: a warning may be an error
+            engine.ending.abandon()  # first: a warning may be an error
             warnings.warn(message, ResourceWarning, source=self, stacklevel=2)
         elif engine.loop.is_closed():
-            engine.abandon()  # disposed of, and the loop ended before the workers did
+            engine.ending.abandon()  # disposed of, and the loop ended before the workers did
 
     def __repr__(self) -> str:
         state = "unused" if self._engine is None else self._engine.state
@@ -481,7 +482,7 @@ class WorkerPool(SourceMethods[ArgT, ResultT]):
         if engine is None or engine.state == CLOSED:
             return []
         pending = engine.take_pending()
-        engine.abandon()
+        engine.ending.abandon()
         return pending
 
     # Inside
@@ -566,7 +567,7 @@ def _running_loop() -> asyncio.AbstractEventLoop:
 
 def _let_go_in_child() -> None:
     for engine in list(_engines):
-        engine.let_go_in_child()
+        engine.ending.let_go_in_child()
 
 
 os.register_at_fork(after_in_child=_let_go_in_child)

@@ -117,7 +117,7 @@ class ArenaMachine(RuleBasedStateMachine):
             self.arena.close()
 
 
-TestArena = ArenaMachine.TestCase
+TestArena = pytest.mark.once(ArenaMachine.TestCase)
 TestArena.settings = settings(max_examples=60, stateful_step_count=40)
 TestArena.__doc__ = "No record overlaps another or is changed, and no space is lost."
 

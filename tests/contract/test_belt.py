@@ -95,7 +95,7 @@ class BeltMachine(RuleBasedStateMachine):
             self.page.close()
 
 
-TestBelt = BeltMachine.TestCase
+TestBelt = pytest.mark.once(BeltMachine.TestCase)
 TestBelt.settings = settings(max_examples=20, stateful_step_count=12)
 TestBelt.__doc__ = "No body is laid over one that was not read, and no space is lost."
 

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from importlib.machinery import ModuleSpec
     from types import CodeType, ModuleType
-    from typing import Any
 
 _PACKAGES = ("workpool._worker.", "workpool._system.")
 
@@ -37,14 +36,15 @@ class _Loader(SourceFileLoader):
         finally:
             sys.pycache_prefix = prefix
 
-    def source_to_code(self, data: Any, path: Any, *, _optimize: int = -1) -> CodeType:
+    def get_data(self, path: str) -> bytes:
+        data = super().get_data(path)
+        if path != self.path:  # what was compiled
+            return data
         import re
 
         module = self.name.rpartition(".")[2]
-        source = re.sub(
-            rb"# fault point: (.+)", rb"reach_fault_point('%b: \1')" % module.encode(), data
-        )
-        return super().source_to_code(source, path)
+        call = rf"reach_fault_point('{module}: \1')"
+        return re.sub(rb"# fault point: (.+)", call.encode(), data)
 
 
 class _Finder:

@@ -11,6 +11,8 @@ from benchmarks.contestants import MEMORY_COPY, OURS
 from benchmarks.measures import MEASURES
 from benchmarks.settings import SHORT, Settings
 
+pytestmark = pytest.mark.once
+
 SMALL = replace(
     SHORT,
     rounds=1,

@@ -7,7 +7,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.markdown import ROOT, blocks
+
+pytestmark = pytest.mark.once
 
 PAGE = ROOT / "docs" / "command-line.md"
 

@@ -23,6 +23,8 @@ import pytest
 
 from tests.markdown import PAGES, Block, blocks
 
+pytestmark = pytest.mark.once
+
 SECONDS = 20.0
 
 

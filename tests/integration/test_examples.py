@@ -13,6 +13,8 @@ import pytest
 
 from tests.markdown import ROOT, blocks
 
+pytestmark = pytest.mark.once
+
 EXAMPLES = ROOT / "examples"
 ENVIRONMENT = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
 PROGRAMS = {

@@ -171,6 +171,7 @@ async def test_no_memory_in_a_worker() -> None:
 # Every call, one at a time
 
 
+@pytest.mark.once
 @pytest.mark.deadline(120)
 async def test_every_call_of_the_pool_may_fail(tmp_path: Path) -> None:
     """Wherever a call fails, nothing hangs, is run twice or is left, and the pool goes on."""

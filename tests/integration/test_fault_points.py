@@ -20,6 +20,8 @@ from benchmarks.syscall_sweep.workload import (
 )
 from tests.fault_points import KILL, STOP, FaultPoints, all_points
 
+pytestmark = pytest.mark.once
+
 POINTS = [point for point in all_points() if not point.startswith("batches: ")]
 """Those of batches, which these workers with their wishes never get, have tests of their own."""
 

@@ -70,7 +70,7 @@ async def test_what_lies_behind_the_garbage(tmp_path: Path) -> None:
     report_into(errors)
     note = (recycling_children.note, str(tmp_path))
     scribble = (recycling_children.scribble, GARBAGE["no kind"], str(tmp_path / "20"))
-    async with Pool(noting_client, max_workers=2) as pool:
+    async with Pool(recycling_children.noting_client, max_workers=2) as pool:
         await asyncio.gather(*(pool.add_task((os.getpid,)) for _ in range(2)))
         work: list[tuple[Any, ...]] = [(*note, number) for number in range(40)]
         work[20] = scribble
@@ -87,14 +87,6 @@ async def test_what_lies_behind_the_garbage(tmp_path: Path) -> None:
         str(number): "." for number in range(40)
     }
     assert [type(error) for error in errors] == [InternalError]
-
-
-def noting_client(work: tuple[Any, ...], client: Any) -> Any:
-    """Run a task, with the client if it wants that."""
-    function, *arguments = work
-    if function is recycling_children.scribble:
-        return function(client, *arguments)
-    return function(*arguments)
 
 
 async def test_an_error_that_cannot_be_read() -> None:

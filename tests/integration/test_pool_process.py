@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests import children
-from tests.children import Gate, call, double
+from tests.children import Gate, call, divide, double
 from workpool import (
     CompletionEvent,
     ErrorEvent,
@@ -21,10 +21,6 @@ from workpool import (
     WorkQueue,
 )
 from workpool import WorkerPool as Pool
-
-
-def divide(pair: tuple[int, int]) -> float:
-    return pair[0] / pair[1]
 
 
 async def numbers(count: int) -> AsyncIterator[int]:

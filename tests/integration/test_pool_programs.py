@@ -154,9 +154,13 @@ async def test_what_a_program_prints_is_its_workers_output() -> None:
             WorkerStartError,
             r"not done within 0\.1 seconds",
         ),
-        ({"command": command(channel_children.answer, "nonsense")}, ChannelClosed, "is not JSON"),
         (
-            {"command": command(channel_children.answer, '{"answer": 99}')},
+            {"command": command(channel_children.answer, "nonsense", "stay")},
+            ChannelClosed,
+            "is not JSON",
+        ),
+        (
+            {"command": command(channel_children.answer, '{"answer": 99}', "stay")},
             ChannelClosed,
             "request 99, which was never made",
         ),

@@ -165,6 +165,9 @@ WAYS: dict[str, tuple[dict[str, Any], Callable[[Pool, random.Random], Awaitable[
 }
 
 
+TASKS = 36
+
+
 @BOTH
 @pytest.mark.parametrize("way", WAYS)
 async def test_tasks_arrive_while_workers_end(function: str, way: str, tmp_path: Path) -> None:
@@ -176,7 +179,7 @@ async def test_tasks_arrive_while_workers_end(function: str, way: str, tmp_path:
     form = noting(function, tmp_path)
     async with Pool(form, max_workers=2, worker_concurrency=2, **policy) as pool:
         pool.on("worker-launched", launched.append)
-        for number in range(60):
+        for number in range(TASKS):
             pinned: dict[str, Any] = {"worker": number % 2, "affinity": "force"}
             settings = pinned if number % 3 == 0 else {}
             work = (recycling_children.note, str(tmp_path), number)
@@ -189,7 +192,7 @@ async def test_tasks_arrive_while_workers_end(function: str, way: str, tmp_path:
     assert all(isinstance(tasks[number].exception(), WorkerCrashed) for number in failed)
     begun = runs(tmp_path)
     assert set(begun.values()) == {1}
-    assert set(range(60)) - set(failed) <= set(begun)
+    assert set(range(TASKS)) - set(failed) <= set(begun)
     if way != "kill":
         assert failed == []
         assert sorted(hooks_run(tmp_path)) == sorted(worker.pid for worker in launched)

@@ -42,7 +42,7 @@ async def test_a_worker_retires_after_so_many_tasks(entrypoint: Any) -> None:
         pids = [await pool.add_task((os.getpid,)) for _ in range(9)]
         assert [len(set(pids[start : start + 3])) for start in (0, 3, 6)] == [1, 1, 1]
         assert len(set(pids)) == 3
-        many = await asyncio.gather(*(pool.add_task((os.getpid,)) for _ in range(30)))
+        many = await asyncio.gather(*(pool.add_task((os.getpid,)) for _ in range(12)))
         assert all(many.count(pid) <= 3 for pid in many)
         assert pool.statistics().failed == 0
     assert all("3 tasks" in reason for reason in reasons[:3])

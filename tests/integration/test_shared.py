@@ -177,9 +177,9 @@ async def test_it_outlives_workers_and_retries(failure: str, tmp_path: Path) -> 
         with share(numbers(6)) as shared:
             work = [
                 (getattr(children, failure), str(tmp_path / str(number)), shared)
-                for number in range(4)
+                for number in range(2)
             ]
-            assert await asyncio.gather(*map(pool.add_task, work)) == [6] * 4
+            assert await asyncio.gather(*map(pool.add_task, work)) == [6] * 2
 
 
 async def test_a_thief_finds_it_too(gate: Gate) -> None:

@@ -11,6 +11,8 @@ import pytest
 
 from benchmarks.chaos.verdict import RULES
 
+pytestmark = pytest.mark.once
+
 ROOT = Path(__file__).parents[2]
 FIRE = ["--kills", "10", "--segv", "2", "--exit", "2", "--term", "2", "--stop", "2"]
 

@@ -14,6 +14,8 @@ from benchmarks.reliability.finding import FAILED, NOT_MEASURED, Finding
 from benchmarks.reliability.orphan_parent import OCCASIONS
 from benchmarks.reliability.settings import QUICK
 
+pytestmark = pytest.mark.once
+
 SHORT = replace(
     QUICK,
     deaths=8,

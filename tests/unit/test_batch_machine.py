@@ -33,6 +33,8 @@ from workpool._system.status_page import REVOKED, SHELF, new_page
 from workpool._withdrawals import Withdrawals
 from workpool._worker.batches import _REPORTED, _SKIPPED
 
+pytestmark = pytest.mark.once
+
 SLOTS = 2
 SEEDS = 40
 ACTIONS = 250

@@ -18,6 +18,8 @@ from workpool import InternalError, _frames
 from workpool._system.memory import anonymous_file, read_parcel, write_parcel
 from workpool._worker.worker import Worker
 
+pytestmark = pytest.mark.once
+
 Reports = list[_frames.Report]
 
 HEADERS = st.builds(

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.once
+
 SOURCE = Path(__file__).parents[2] / "src"
 
 # Lowest first. A module that matches no pattern fails the test, so that this stays the whole map.
@@ -70,6 +72,7 @@ LAYERS = {
         "workpool._large_payloads",
         "workpool._packer",
         "workpool._wakeups",
+        "workpool._ending",
         "workpool._engine",
         "workpool._estimates",
         "workpool._growth",
@@ -88,6 +91,7 @@ LAYERS = {
         "workpool._source_reader",
         "workpool._statistics",
         "workpool._task",
+        "workpool._waiters",
         "workpool._withdrawals",
     ],
     "blocking": [

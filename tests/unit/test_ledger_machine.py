@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
@@ -9,6 +10,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from tests.unit.records import FakeTask
 from workpool._frames import task_of_attempt
 from workpool._ledger import Ledger
+
+pytestmark = pytest.mark.once
 
 SLOTS = st.integers(0, 2)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass, field
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
@@ -16,6 +17,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from tests.unit.records import FakeTask, cost_of
 from workpool._ledger import Ledger
 from workpool._scheduler import Scheduler
+
+pytestmark = pytest.mark.once
 
 QUEUE_HOLDS = 6
 WHICH = st.integers(0, 99)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from tests.unit.records import FakeTask, cost_of
 from workpool._scheduler import DEPTH_TASKS, Scheduler
+
+pytestmark = pytest.mark.once
 
 COSTS = st.sampled_from([0.0, 1e-6, 1e-3, 0.004, 0.5])
 AFFINITIES = st.sampled_from(["light", "light", "light", "strong", "force"])

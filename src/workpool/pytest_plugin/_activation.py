@@ -13,7 +13,7 @@ from workpool.pytest_plugin import _xdist_names
 from workpool.pytest_plugin._early_plan import EarlyPlan, plan_early
 from workpool.pytest_plugin._head_start import fork_template_early
 from workpool.pytest_plugin._log_file import append_to_log_file, share_log_file
-from workpool.pytest_plugin._options import Options, read_options
+from workpool.pytest_plugin._options import Options, at_most, read_options
 from workpool.pytest_plugin._xdist_nodes import auto_workers
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ def activate(config: pytest.Config, wanted: str) -> None:
     from workpool.pytest_plugin._controller import Controller
 
     if options.is_auto and (count := auto_workers(config)):
-        options = replace(options, workers=count)
+        options = replace(options, workers=at_most(count, config.option))
     crew = _crew(config, options.workers)
     config.pluginmanager.register(Controller(config, options, crew), "workpool-controller")
 

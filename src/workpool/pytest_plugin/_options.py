@@ -40,18 +40,20 @@ def read_options(config: pytest.Config, wanted: str, given: Namespace) -> Option
     if scope not in SCOPES:
         raise pytest.UsageError(f"workpool_scope is {scope!r}: use one of {', '.join(SCOPES)}")
     return Options(
-        workers=_cpus() if is_auto else _worker_count(wanted),
+        workers=at_most(_cpus(), given) if is_auto else _worker_count(wanted),
         is_auto=is_auto,
         scope=scope,
         timeout=_timeout(config, given),
     )
 
 
+def at_most(count: int, given: Namespace) -> int:
+    """Return how many workers 'auto' means, where there may be no more than ``--maxprocesses`` says."""
+    return min(count, getattr(given, "maxprocesses", None) or count)
+
+
 def _worker_count(wanted: str) -> int:
-    try:
-        count = int(wanted)
-    except ValueError:
-        count = 0
+    count = int(wanted) if wanted.isascii() and wanted.isdigit() else 0
     if not 1 <= count <= MOST_WORKERS:
         raise pytest.UsageError(
             f"--workpool={wanted}: give a number of workers from 1 to {MOST_WORKERS}, 'auto', or 'no'"

@@ -132,6 +132,7 @@ class Run:
             for event in crew.finish(self._roster.ready, seconds):
                 if event.kind in finals:
                     self._handlers[event.kind](event)
+            self._report_problems()
             self._nodes.all_are_down()
         finally:
             crew.kill()
@@ -277,8 +278,9 @@ class Run:
             return
         self._nodes.went_down(event.worker, event.value.get("workeroutput"), None)
         self._relay.warnings(event.value.get("warnings", ()))
-        for line in event.value.get("error", "").splitlines():
-            self._console.show_line(event.worker, line)
+        if text := event.value.get("error"):
+            lines = f"The session of the worker did not end well: {text}".splitlines()
+            self._report_problem(self._roster.note_failure(event.worker, lines))
 
     def _on_gone(self, event: Event) -> None:
         self._replace(event.worker)

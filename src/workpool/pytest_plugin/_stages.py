@@ -6,7 +6,7 @@ PATIENCE_SECONDS = 0.15
 """After which more workers open theirs though the first has not collected yet: some small suites have done
 so by then, and a large one loses as little."""
 
-KNOWING_PATIENCE_SECONDS = 1.0
+KNOWING_PATIENCE_SECONDS = 3.0
 """The same where it is known how few tests there were last time."""
 
 

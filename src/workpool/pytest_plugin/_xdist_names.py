@@ -79,6 +79,8 @@ def adopt(manager: pytest.PytestPluginManager, options: Any) -> None:
     if not (isinstance(names, Names) and names.has_options):
         return
     options.tx, options.distload = [], False
+    if options.workpool_scope is None and options.dist != "no":
+        options.workpool_scope = _SCOPES[options.dist]
     wanted = options.numprocesses
     if wanted is None:
         return
@@ -86,8 +88,6 @@ def adopt(manager: pytest.PytestPluginManager, options: Any) -> None:
         raise pytest.UsageError("--workpool and -n mean the same: use one of them")
     options.workpool = _workers(wanted, options.maxprocesses)
     options.numprocesses = None
-    if options.workpool_scope is None and options.dist != "no":
-        options.workpool_scope = _SCOPES[options.dist]
 
 
 def show(options: Any, workers: int) -> None:
@@ -140,8 +140,8 @@ def settle_reruns() -> None:
 def _workers(wanted: str, most: int | None) -> str:
     if wanted in _NO_WORKERS:
         return "no"
-    if wanted == "logical":
-        wanted = "auto"
-    if most is None or wanted == "auto":
-        return wanted
-    return str(min(int(wanted), most)) if wanted.isdigit() else wanted
+    if wanted in ("auto", "logical"):
+        return "auto"
+    if not (wanted.isascii() and wanted.isdigit()):
+        raise pytest.UsageError(f"-n {wanted}: give a number of workers, 'auto', or 0 for none")
+    return wanted if most is None else str(min(int(wanted), most))

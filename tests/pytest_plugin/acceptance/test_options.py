@@ -43,7 +43,7 @@ def test_the_entry_point() -> None:
     assert any("pytest" in each for each in project["optional-dependencies"]["pytest"])
 
 
-@pytest.mark.parametrize("wanted", ["0", "-1", "two"])
+@pytest.mark.parametrize("wanted", ["0", "-1", "two", "1.5", "1_0", "1001", ""])
 def test_a_wrong_number_of_workers(suite: Inner, wanted: str) -> None:
     """Anything but a sensible count or `auto` is a usage error that names the option."""
     run = suite.workpool(workers=wanted)
@@ -51,6 +51,17 @@ def test_a_wrong_number_of_workers(suite: Inner, wanted: str) -> None:
     assert "--workpool" in run.text
     assert "Traceback" not in run.text
     assert run.notes == []
+
+
+def test_two_ways_to_ask_for_workers(suite: Inner) -> None:
+    """Both at once are a usage error, even if they agree; so are wrong numbers given to the other one."""
+    for arguments in (["-n", "2", "--workpool=2"], ["--workpool=auto", "-n0"]):
+        both = suite.run(*arguments)
+        assert both.status == pytest.ExitCode.USAGE_ERROR
+        assert "use one of them" in both.text
+        assert both.notes == []
+    for wrong in ("-1", "many", "0.5"):
+        assert suite.run(f"-n{wrong}").status == pytest.ExitCode.USAGE_ERROR
 
 
 def test_other_wrong_options(suite: Inner) -> None:

@@ -133,6 +133,7 @@ def test_options_tell_of_workers(inner: Inner) -> None:
         ("-n2", 2),
         ("-n 1 --dist=loadscope --max-worker-restart=0", 1),
         ("--numprocesses=5 --maxprocesses=2 --dist worksteal", 2),
+        ("-n auto --maxprocesses=1", 1),
         ("-n0", 0),
         ("-n2 --collect-only", 0),
     ],
