@@ -129,8 +129,9 @@ def __getattr__(name: str) -> object:
     if name in _MODULES:
         return importlib.import_module(f"{__name__}.{name}")
     home = importlib.import_module(f"{__name__}.{_HOMES.get(name, 'errors')}")
-    globals()[name] = thing = getattr(home, name)
-    return thing
+    # Not kept here: whoever drops modules and imports them again, as pytest's own test tool does, would
+    # get an old class beside new ones.
+    return getattr(home, name)
 
 
 def __dir__() -> list[str]:
