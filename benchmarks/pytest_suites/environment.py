@@ -57,10 +57,11 @@ def has_our_plugin(environment: Environment) -> bool:
 
 
 def versions(environment: Environment) -> dict[str, str]:
-    """Return the versions of the runners."""
+    """Return the runners with their versions, by name."""
     question = "from importlib.metadata import version as v; print(v('pytest'), v('pytest-xdist'))"
     found = _call([str(environment.python), "-c", question]).split()
-    return dict(zip(("pytest", "pytest-xdist"), found, strict=True))
+    names = ("pytest", "pytest-xdist")
+    return {name: f"{name} {version}" for name, version in zip(names, found, strict=True)}
 
 
 def _fetch(environment: Environment, suite: Suite) -> None:

@@ -117,9 +117,14 @@ def take_batch(backlog: deque[Task[Any]], most: int) -> Batch | None:
 
     These are tasks with nothing but an argument, whose argument nobody can change.
     """
-    members: list[Task[Any]] = []
+    most = min(most, MOST_MEMBERS, len(backlog))
     take = backlog.popleft
-    for _ in range(min(most, MOST_MEMBERS, len(backlog))):
+    members = [take() for _ in range(most)]
+    if _may_travel_together(members):
+        return Batch(members)
+    backlog.extendleft(reversed(members))
+    members = []
+    for _ in range(most):
         task = take()
         if task.done():
             continue
@@ -133,6 +138,14 @@ def take_batch(backlog: deque[Task[Any]], most: int) -> Batch | None:
         return Batch(members)
     backlog.extendleft(members)
     return None
+
+
+def _may_travel_together(tasks: list[Task[Any]]) -> bool:
+    """Whether these are, as is most often so, several of the plainest tasks; in a few steps each."""
+    if len(tasks) < 2 or any(map(tasks[0].__class__.done, tasks)):
+        return False
+    kinds = {task.argument.__class__ for task in tasks}
+    return kinds <= PLAIN_TYPES and False not in {task._settings.plain for task in tasks}
 
 
 def _is_safe(argument: Any, levels: int = 3) -> bool:

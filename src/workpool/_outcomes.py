@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import pickle
 import random
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -144,7 +144,7 @@ class Outcomes:
         batch: Any,
         attempt: int,
         first: int,
-        values: Iterable[Any],
+        values: Sequence[Any],
         costs: Iterable[float],
     ) -> None:
         """End members of a batch, from the `first` on, with what they have returned and cost.
@@ -155,6 +155,14 @@ class Outcomes:
         on_complete, handle = self.on_complete, worker.handle
         ended = 0
         members = batch.members[first : batch.end]
+        if on_complete is None and _have_all_ended_now(members, values):
+            ended = len(values)
+            for task, value, cost in zip(members, values, costs, strict=False):
+                task.cost = cost
+                task.worker = handle
+                task.attempts += 1
+                task._set_result(value)
+            members = []
         for task, value, cost in zip(members, values, costs, strict=False):
             if task.done() or value.__class__ is tuple:
                 index = batch.members.index(task)
@@ -391,6 +399,17 @@ class Outcomes:
         else:
             self._costs.observe_key(task.key, cost)
         return task
+
+
+def _have_all_ended_now(members: list[Any], values: Sequence[Any]) -> bool:
+    """Whether each of these values ends its member, and none ends another one."""
+    return (
+        len(values) <= len(members)
+        and bool(values)
+        and members[0].ends_alone
+        and tuple not in map(type, values)
+        and not any(map(members[0].__class__.done, members))
+    )
 
 
 def _may_run_again(task: Task[Any], attempts: int, error: BaseException) -> bool:

@@ -63,6 +63,7 @@ class Task(asyncio.Future[ResultT]):
     # What the ledger, the scheduler and the dispatcher keep here instead of in tables of their own.
     batch: Batch | None  # that it was sent with
     members: tuple[()] = ()  # it is no batch itself
+    ends_alone = True  # to set its result calls nobody, so no other task can end meanwhile
     _pool: WorkerPool[Any, Any]
     _settings: TaskSettings
     dispatches: int

@@ -22,7 +22,10 @@ SECONDS = 25
 
 def run(function: str) -> str:
     """Run a function of `forked_template_children` as a program; return what it prints."""
-    done = subprocess.run(_command(function), capture_output=True, text=True, timeout=SECONDS)
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    done = subprocess.run(
+        _command(function), capture_output=True, text=True, timeout=SECONDS, env=environment
+    )
     assert (done.returncode, done.stderr) == (0, "")
     return done.stdout
 

@@ -57,6 +57,7 @@ class Tiny:
     key = meta = inherent = None
     members = ()
     pinned = movable = False
+    ends_alone = True
 
     def __init__(self, number: int, retries: int) -> None:
         self.id = self.argument = number

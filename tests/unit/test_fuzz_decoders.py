@@ -130,7 +130,7 @@ class Listening:
         self.stop_reason = ""
         self.messages: list[bytes] = []
         self.cancelled: list[int] = []
-        self._pinned: list[bytes] = []
+        self.pinned: list[bytes] = []
         self.reporter = self
         self.on_cancel = self.cancelled.append
 
@@ -156,7 +156,7 @@ def test_mail_is_understood_or_refused(data: bytes) -> None:
         understood = [data[1:]] if data[:1] == _frames.MAIL_MESSAGE else []
     assert worker.messages == understood
     assert bool(worker.stop_reason) == (data[:1] == _frames.MAIL_STOP)
-    assert all(len(token) == _frames.TOKEN.size for token in worker._pinned)
+    assert all(len(token) == _frames.TOKEN.size for token in worker.pinned)
     assert all(0 <= attempt < 2**64 for attempt in worker.cancelled)
 
 

@@ -113,14 +113,16 @@ class Crew:
         changed = {name: value for name, value in now.items() if before.get(name) != value}
         return changed, [name for name in before if name not in now]
 
-    def turn(self, tests: Sequence[Due], seconds: float | None = None, nap: float = 0.0) -> None:
-        """Have tests run, and wait until something has happened, so many seconds at most.
+    def send(self, tests: Sequence[Due]) -> None:
+        """Have tests run."""
+        self._loop.call(partial(self._add, tests))
+
+    def turn(self, seconds: float | None = None, nap: float = 0.0) -> None:
+        """Wait until something has happened, so many seconds at most.
 
         With a nap, look once after it instead: reports that nobody waits for wake nobody, and
         are read many at a time. Where workers have enough to do that costs no time.
         """
-        if tests:
-            self._loop.call(partial(self._add, tests))
         if nap and not self._events:
             time.sleep(nap)
             self._loop.pass_once()

@@ -69,6 +69,7 @@ class Task(Future[ResultT]):
 
     batch: Batch | None = None
     members: tuple[()] = ()
+    ends_alone = False
 
     main_thread = False
 

@@ -95,6 +95,7 @@ class Inner:
     def __init__(
         self, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, forker: Forker
     ) -> None:
+        self.pytester = pytester
         self._forker = forker
         self.path = pytester.path
         self.notes_file = self.path.parent / f"{self.path.name}.notes"
