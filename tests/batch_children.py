@@ -36,6 +36,30 @@ def _echo(text: str) -> str:
     return text
 
 
+def _telling(text: str) -> Telling:
+    return Telling(text)
+
+
+class Telling:
+    """A result that tells of it when it is unpickled, in the pool's process, and is a text from then on."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _tell, (self._text,)
+
+
+told: list[Any] = []
+"""Whom such results tell: functions that get the text."""
+
+
+def _tell(text: str) -> str:
+    for listener in told:
+        listener(text)
+    return text
+
+
 def _nothing(_: str) -> None:
     return None
 

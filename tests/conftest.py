@@ -13,6 +13,7 @@ from collections.abc import Generator, Iterator
 from types import FrameType
 
 import pytest
+from _pytest.outcomes import Failed
 from hypothesis import settings
 
 from tests import leftovers
@@ -22,6 +23,8 @@ DEFAULT_DEADLINE = 30.0
 LAST_RESORT_AFTER = 10.0
 # The loop reports an exception raised inside a callback and goes on: ring again until one lands.
 RING_AGAIN_EVERY = 0.5
+# But not while pytest itself is at work between the test and the end of its fixtures.
+TEAR_DOWN_SECONDS = 5.0
 
 FAILED = pytest.StashKey[bool]()
 REAL_STDERR = pytest.StashKey[int]()
@@ -31,8 +34,12 @@ settings.register_profile("workpool", deadline=None, derandomize=True, database=
 settings.load_profile("workpool")
 
 
-class DeadlineExceeded(BaseException):
-    """The test took too long. No `Exception`, so that no `except Exception` swallows it."""
+class DeadlineExceeded(Failed):
+    """The test took too long.
+
+    No `Exception`, so that no `except Exception` swallows it; but what `pytest.fail` raises, so that
+    the other fixtures are torn down all the same when it hits one of them.
+    """
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -76,9 +83,17 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Remember that a test failed: its traceback keeps objects alive that would look leaked."""
+    """Remember that a test failed: its traceback keeps objects alive that would look leaked.
+
+    One that took too long has some time to be torn down before it is rung for again; what is left
+    of it by then rings for no other test.
+    """
     if call.excinfo is not None:
         item.stash[FAILED] = True
+    if call.when == "teardown":
+        signal.setitimer(signal.ITIMER_REAL, 0)
+    elif call.excinfo is not None and call.excinfo.errisinstance(DeadlineExceeded):
+        signal.setitimer(signal.ITIMER_REAL, TEAR_DOWN_SECONDS, RING_AGAIN_EVERY)
     return (yield)
 
 
@@ -104,6 +119,17 @@ def deadline(request: pytest.FixtureRequest) -> Iterator[None]:
         signal.setitimer(signal.ITIMER_REAL, 0)
         faulthandler.cancel_dump_traceback_later()
         signal.signal(signal.SIGALRM, before)
+
+
+@pytest.fixture
+def keyboard_interrupts() -> Iterator[None]:
+    """Let SIGINT raise `KeyboardInterrupt`, as in a program of its own.
+
+    In a worker, in which the tests may run as well, it is obeyed only when it is meant for a task.
+    """
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture(autouse=True)

@@ -9,8 +9,11 @@ import os
 import random
 import signal
 import sys
+import tempfile
 import threading
+import weakref
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import workpool
@@ -149,6 +152,69 @@ def show_ends() -> None:
 
     asyncio.run(run())
     print("the program")
+
+
+def show_own_things() -> None:
+    """Have workers use a file that their template has opened, while the program does what it likes."""
+    with tempfile.TemporaryDirectory() as folder:
+        kept = tempfile.TemporaryDirectory()
+        finalizers = [weakref.finalize(kept, print, "the program's finalizer")]
+        atexit.register(print, "the program's handler")
+        (Path(folder) / "opening.py").write_text(OPENING)
+        sys.path.insert(0, folder)
+        templates = [workpool.fork_template(imports=["opening"]) for _ in range(2)]
+        os.kill(templates[1]._process.pid, signal.SIGKILL)
+        os.waitid(os.P_PIDFD, templates[1]._process.descriptor, os.WEXITED | os.WNOWAIT)
+        asyncio.run(_use_files(templates))
+        sys.stdout.flush()
+        _tell(kept=Path(kept.name).is_dir(), alive=finalizers[0].alive)
+
+
+OPENING = """
+import tempfile
+files = [tempfile.TemporaryFile() for _ in range(40)]
+
+def use(number):
+    for file in files:
+        file.seek(0)
+        file.write(b"a file of its own")
+        file.flush()
+    for file in files:
+        file.seek(0)
+        assert file.read() == b"a file of its own"
+    return number
+"""
+
+
+async def _use_files(templates: list[workpool.ForkedTemplate]) -> None:
+    for template in templates:
+        async with workpool.WorkerPool[Any, Any](
+            "opening:use", max_workers=2, start_method=template
+        ) as pool:
+            assert await asyncio.gather(*map(pool.add_task, range(20))) == [*range(20)]
+
+
+def show_signals() -> None:
+    """Interrupt a task of a template that was forked where an event loop handles signals."""
+    got: list[int] = []
+
+    async def run() -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, got.append, number)
+        template = workpool.fork_template()
+        async with workpool.WorkerPool[Any, Any](
+            CALL, max_workers=1, start_method=template
+        ) as pool:
+            pid = await pool.add_task((os.getpid,))
+            os.kill(pid, signal.SIGTERM)
+            task = pool.add_task((signal.pause,))
+            while task.state != "running":
+                await asyncio.sleep(0.001)
+            task.cancel()
+            _tell(same=await pool.add_task((os.getpid,)) == pid, got=got)
+
+    asyncio.run(run())
 
 
 def see_to_the_end() -> None:

@@ -140,9 +140,18 @@ def take_batch(backlog: deque[Task[Any]], most: int) -> Batch | None:
     return None
 
 
+def all_pending(tasks: list[Task[Any]]) -> bool:
+    """Whether these are tasks of one class, none of which has ended; in a few steps each.
+
+    In a pool for threads they may be of two: what its `process` adds are tasks of the asyncio pool.
+    """
+    classes: set[Any] = set(map(type, tasks))
+    return len(classes) == 1 and not any(map(classes.pop().done, tasks))
+
+
 def _may_travel_together(tasks: list[Task[Any]]) -> bool:
     """Whether these are, as is most often so, several of the plainest tasks; in a few steps each."""
-    if len(tasks) < 2 or any(map(tasks[0].__class__.done, tasks)):
+    if len(tasks) < 2 or not all_pending(tasks):
         return False
     kinds = {task.argument.__class__ for task in tasks}
     return kinds <= PLAIN_TYPES and False not in {task._settings.plain for task in tasks}

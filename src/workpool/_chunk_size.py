@@ -45,7 +45,7 @@ class ChunkSize:
         """Whether every item is to be a task of its own."""
         self.seconds = 0.0
         """What one item costs, 0 while that is not known."""
-        self._bytes = 1
+        self._bytes = self._bytes_given = self._bytes_returned = 1
         self._limit = 1
         self._buffer = buffer
         self.taken = 0
@@ -117,9 +117,15 @@ class ChunkSize:
             self.seconds += _WEIGHT * (each - self.seconds)
         self._limit = max(self._limit, min(items * _GROWTH, MOST_ITEMS))
 
-    def observe_bytes(self, size: int) -> None:
-        """Learn how large an item, or a result, is when it is pickled."""
-        self._bytes = max(size, self._bytes - self._bytes // 4)
+    def observe_item(self, size: int) -> None:
+        """Learn how large an item is when it is pickled."""
+        self._bytes_given = max(size, self._bytes_given - self._bytes_given // 4)
+        self._bytes = max(self._bytes_given, self._bytes_returned)
+
+    def observe_result(self, size: int) -> None:
+        """Learn how large a result is; many small ones at once do not make the items smaller."""
+        self._bytes_returned = max(size, self._bytes_returned - self._bytes_returned // 4)
+        self._bytes = max(self._bytes_given, self._bytes_returned)
 
     def shrink(self) -> None:
         """Note that a chunk has got stuck: be careful again."""

@@ -50,6 +50,7 @@ class Piece:
     end: int
     """How many of its items it is to see to; what is behind them has been taken from it."""
     revoked = False
+    ends_alone = False  # see Task
     skip = 0
     """How many of its results have been handed out before it has ended."""
 
@@ -106,7 +107,7 @@ class Bulk:
         """Make a piece of items that come from the source."""
         self.sent += len(items)
         if len(items) > 1 and items.__class__ is not range:
-            self.size.observe_bytes(_bytes_of(items[0]))
+            self.size.observe_item(_bytes_of(items[0]))
         return self._make(self, items)
 
     def argument(self, items: Items) -> Any:
@@ -252,7 +253,7 @@ class Bulk:
         self.size.observe(begun, seconds)
         first = parts[0] if begun > 1 else None
         if isinstance(first, list) and first:
-            self.size.observe_bytes(_bytes_of(first[0]))
+            self.size.observe_result(_bytes_of(first[0]))
 
     def _unpacked(self, part: list[Any] | bytes) -> Part:
         if isinstance(part, list):

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import NoReturn
 
 from workpool._quick import socket
+from workpool._serialization import brief
 from workpool._system import mail
-from workpool._system.fork_guard import close_when_forked, is_closed
+from workpool._system.fork_guard import close_when_forked, is_closed, no_fork
 from workpool._system.process import Process
 
 
@@ -35,19 +36,22 @@ class ForkedTemplate:
 
     def take(self, environment: Mapping[str, str]) -> tuple[Process, socket.socket, int] | None:
         """For the pool: hand over process, control socket and liveness pipe; None if it does not suit."""
-        if not self._is_free or self._surroundings != _surroundings(environment):
-            self.close()
-            return None
-        self._is_free = False
-        is_closed(self)
+        suits = self._surroundings == _surroundings(environment)
+        with no_fork:  # two pools in two threads may ask at once
+            if not self._is_free or not suits:
+                self.close()
+                return None
+            self._is_free = False
+            is_closed(self)
         return self._process, self._control, self._liveness
 
     def close(self) -> None:
         """End it, unless a pool has it. Closing twice does no harm."""
-        if not self._is_free:
-            return
-        self._is_free = False
-        is_closed(self)
+        with no_fork:
+            if not self._is_free:
+                return
+            self._is_free = False
+            is_closed(self)
         self._control.close()
         os.close(self._liveness)
         if self._owner == os.getpid():  # and not a forked child that lets go of it
@@ -69,12 +73,15 @@ def fork_template(imports: Iterable[str] = ()) -> ForkedTemplate:
     this process goes on.
 
     Does not wait. Raises `RuntimeError`, saying why, if this process has threads or is traced, which
-    a fork does not survive; `OSError` if there is no room for another process.
+    a fork does not survive; `TypeError` if `imports` are not the names of modules; `OSError` if there
+    is no room for another process.
     """
+    wanted = list(imports)
+    if isinstance(imports, str) or not all(isinstance(name, str) for name in wanted):
+        raise TypeError(f"imports must be a list of the names of modules, not {brief(imports)}")
     reason = _why_not()
     if reason:
         raise RuntimeError(f"this process cannot be forked as a template: {reason}")
-    wanted = list(imports)
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError, ValueError, AttributeError):
             stream.flush()  # or both processes would write what is in it
@@ -84,15 +91,17 @@ def fork_template(imports: Iterable[str] = ()) -> ForkedTemplate:
         undo.callback(theirs.close)
         liveness, ours = os.pipe()
         undo.callback(os.close, liveness)
+        undo.callback(os.close, ours)
         child = _fork_uninterrupted()
         if child == 0:
             control.close()
             os.close(ours)
             _be_template(theirs.detach(), liveness, wanted)
+        process = Process.of_child(child)
         undo.pop_all()
     theirs.close()
     os.close(liveness)
-    return ForkedTemplate(Process.of_child(child), control, ours)
+    return ForkedTemplate(process, control, ours)
 
 
 def _why_not() -> str:
@@ -102,7 +111,7 @@ def _why_not() -> str:
         return ""
     from workpool._worker.fork_fitness import why_not_to_fork
 
-    return why_not_to_fork()
+    return why_not_to_fork("it has", "fork it before it starts any")
 
 
 def _fork_uninterrupted() -> int:

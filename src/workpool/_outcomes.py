@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import pickle
 import random
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from workpool import _frames as frames
+from workpool._batch import all_pending
 from workpool._frames import attempt_number
 from workpool._serialization import FOREIGN_ERRORS, brief, unpack_error, unreadable
 from workpool._worker_crashed import WorkerCrashed, crash_error
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from workpool._system.process import ExitStatus
     from workpool._task import Task
     from workpool._withdrawals import Withdrawals
+    from workpool._worker_handle import WorkerHandle
     from workpool._worker_process import WorkerProcess
 
 _PLAIN_RESULTS = (frames.RESULT, frames.NOTHING)
@@ -107,10 +110,13 @@ class Outcomes:
             except FOREIGN_ERRORS:
                 self._revive(task, data[start:position])
                 continue
-            if on_complete is not None:
+            if on_complete is not None and not task.done():
                 on_complete(task, value, None)  # listeners come before who awaits the task
-            task._set_result(value)
-            ended += 1
+            try:
+                task._set_result(value)
+                ended += 1
+            except asyncio.InvalidStateError:  # cancelled, by what was unpickled or a finalizer
+                self._no_longer_interrupted(attempt)
         if over:
             self.dispatcher.arena.free_all(offsets)
             self._scheduler.all_finished(over)
@@ -155,15 +161,12 @@ class Outcomes:
         on_complete, handle = self.on_complete, worker.handle
         ended = 0
         members = batch.members[first : batch.end]
+        outcomes = zip(members, values, costs, strict=False)
         if on_complete is None and _have_all_ended_now(members, values):
-            ended = len(values)
-            for task, value, cost in zip(members, values, costs, strict=False):
-                task.cost = cost
-                task.worker = handle
-                task.attempts += 1
-                task._set_result(value)
-            members = []
-        for task, value, cost in zip(members, values, costs, strict=False):
+            ended = _end_all(outcomes, handle)
+            if ended < len(values):
+                self._no_longer_interrupted(frames.item_attempt(attempt, first + ended))
+        for task, value, cost in outcomes:
             if task.done() or value.__class__ is tuple:
                 index = batch.members.index(task)
                 skipped = value.__class__ is tuple and bool(value)
@@ -368,7 +371,8 @@ class Outcomes:
         except FOREIGN_ERRORS as error:
             self.fail(task, unreadable("result", "pool", error))
         else:
-            self.succeed(task, value)
+            if not task.done():  # what was unpickled may have cancelled it
+                self.succeed(task, value)
 
     def _ended(self, count: int) -> None:
         self.pending -= count
@@ -408,8 +412,24 @@ def _have_all_ended_now(members: list[Any], values: Sequence[Any]) -> bool:
         and bool(values)
         and members[0].ends_alone
         and tuple not in map(type, values)
-        and not any(map(members[0].__class__.done, members))
+        and all_pending(members)
     )
+
+
+def _end_all(outcomes: Iterator[tuple[Any, Any, float]], handle: WorkerHandle) -> int:
+    """End members up to the first that has ended otherwise, which is taken from `outcomes` too; return how many.
+
+    A finalizer may have cancelled it: garbage is collected at any step.
+    """
+    ended = 0
+    with suppress(asyncio.InvalidStateError):
+        for task, value, cost in outcomes:
+            task.cost = cost
+            task.worker = handle
+            task._set_result(value)
+            task.attempts += 1
+            ended += 1
+    return ended
 
 
 def _may_run_again(task: Task[Any], attempts: int, error: BaseException) -> bool:

@@ -14,7 +14,6 @@ from collections.abc import Mapping
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
-from workpool._forked_template import ForkedTemplate
 from workpool._system import mail
 from workpool._system.cord import ask_for_worker
 from workpool._system.fork_guard import close_when_forked, is_closed, no_fork
@@ -35,9 +34,9 @@ class Template:
         self,
         config: WorkerConfig,
         environment: Mapping[str, str],
-        forked: ForkedTemplate | None = None,
+        forked: tuple[Process, socket.socket, int] | None = None,
     ) -> None:
-        """Start it, unless it was `forked` and suits. Raises `OSError`.
+        """Start it, or take over what a `ForkedTemplate` has handed over. Raises `OSError`.
 
         It does nothing before it is asked for its first worker.
         """
@@ -46,11 +45,10 @@ class Template:
         self.killed = False
         self._key = _key(config, environment)
         self._closed = False
-        taken = forked.take(environment) if forked is not None else None
-        if taken is None:
+        if forked is None:
             self._start(config, environment)
         else:
-            self.process, self._control, self._liveness = taken
+            self.process, self._control, self._liveness = forked
             close_when_forked(self)
             self._introduce(config)
 

@@ -89,8 +89,7 @@ class Templates:
         self._present = []
 
     def _start(self, config: WorkerConfig, environment: Mapping[str, str]) -> Template:
-        forked, self._forked = self._forked, None
-        template = Template(config, environment, forked)
+        template = self._given(config, environment) or Template(config, environment)
         try:
             self._loop.add_reader(template.process.descriptor, self._look_after, template)
         except OSError:
@@ -101,6 +100,23 @@ class Templates:
             raise
         self._present.append(template)
         return template
+
+    def _given(self, config: WorkerConfig, environment: Mapping[str, str]) -> Template | None:
+        """Return the template that the pool was given, the first time, if it can be used."""
+        forked, self._forked = self._forked, None
+        taken = None if forked is None else forked.take(environment)
+        if taken is None:
+            return None
+        try:
+            return Template(config, environment, taken)
+        except OSError as error:
+            logging.getLogger("workpool").warning(
+                "the template that pool %r was given cannot be used (%s); it has ended, or was killed. "
+                "Another is started",
+                self._pool_name,
+                error,
+            )
+            return None
 
     def _look_after(self, template: Template) -> None:
         """Account for a template that has ended, or is about to."""

@@ -45,5 +45,12 @@ class WorkerConfig:
 
     @property
     def shared_descriptors(self) -> list[int]:
-        """The descriptors that every worker of the pool has, under the same numbers as the pool."""
+        """The descriptors that every worker of the pool has."""
         return [self.arena, self.status_page, *self.queues, *self.lockers]
+
+    def renumber(self, numbers_here: dict[int, int]) -> None:
+        """Note that descriptors have other numbers here than in the pool's process."""
+        self.arena = numbers_here[self.arena]
+        self.status_page = numbers_here[self.status_page]
+        self.queues = [numbers_here[queue] for queue in self.queues]
+        self.lockers = [numbers_here[locker] for locker in self.lockers]

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 from unittest.mock import patch
 
 import pytest
 
-from tests.batch_children import do
+from tests import children
+from tests.batch_children import do, told
 from tests.children import Gate
 from tests.integration import test_batches
 from tests.integration.test_batches import Pool, at
+from workpool import sync
 from workpool._frames import BATCH, ERROR, batch_attempt
 from workpool._serialization import pack_error
 
@@ -157,3 +159,67 @@ async def test_a_batch_that_cannot_be_reported_ends(gate: Gate, other_gate: Gate
         assert {task.attempts for task in tasks} == {1}
         figures = pool.statistics()
         assert (figures.failed, figures.dispatched) == (len(tasks), 0)
+
+
+async def test_members_that_are_cancelled_while_their_batch_is_ended(
+    gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a finalizer may do at any step: the others have their results, and the counts are right."""
+    async with Pool(do, max_workers=1) as pool:
+        tasks = await behind_gate(pool, gate, [f"echo {number}" for number in range(60)])
+        loop = asyncio.get_running_loop()
+        call_soon: Callable[..., Any] = loop.call_soon
+
+        def cancel_next(callback: Callable[..., Any], *arguments: Any, **context: Any) -> Any:
+            if arguments and arguments[0] in tasks[::7]:
+                tasks[tasks.index(arguments[0]) + 1].cancel()
+            return call_soon(callback, *arguments, **context)
+
+        monkeypatch.setattr(loop, "call_soon", cancel_next)  # which a future calls when it ends
+        outcomes = await asyncio.gather(*tasks, return_exceptions=True)
+        cancelled = [isinstance(outcome, asyncio.CancelledError) for outcome in outcomes]
+        assert cancelled == [number % 7 == 1 for number in range(60)]
+        assert [outcome for outcome in outcomes if isinstance(outcome, str)] == [
+            str(number) for number in range(60) if number % 7 != 1
+        ]
+        await pool.when_idle()
+        figures = pool.statistics()
+        assert (figures.completed, figures.cancelled) == (62 - sum(cancelled), sum(cancelled))
+
+
+async def test_results_that_cancel_their_own_tasks_when_they_are_unpickled(gate: Gate) -> None:
+    """Members of a batch and single tasks: they are cancelled, and nothing that was reported is lost."""
+    async with Pool(do, max_workers=1) as pool:
+        orders = [f"telling {number}" for number in range(20)]
+        tasks = await behind_gate(pool, gate, orders)
+        tasks += [pool.add_task(f"telling {number}", timeout=60) for number in range(20, 40)]
+        told.append(lambda text: int(text) % 4 or tasks[int(text)].cancel())
+        try:
+            outcomes = await asyncio.gather(*tasks, return_exceptions=True)
+        finally:
+            told.clear()
+        for number, outcome in enumerate(outcomes):
+            assert outcome == str(number) or (tasks[number].cancelled() and number % 4 == 0)
+        await pool.when_idle()
+        figures = pool.statistics()
+        assert (figures.completed, figures.cancelled, figures.dispatched) == (2 + 30, 10, 0)
+
+
+def test_tasks_of_two_classes_in_one_backlog() -> None:
+    """What a pool for threads is given by its `process` and by its users waits, and travels, together."""
+    with sync.WorkerPool[Any, Any](children.double, max_workers=1) as pool:
+        inner: Any = pool._pool
+        [task.result() for task in [pool.add_task(number) for number in range(50)]]
+        ours = [sync.Task(pool, inner._settings, pool._new_id(), number) for number in range(100)]
+
+        async def add_both() -> list[int]:
+            theirs = []
+            for task in ours:
+                inner._adopt(task)
+                theirs.append(inner.add_task(task.argument))
+            return await asyncio.gather(*theirs)
+
+        service: Any = pool._service
+        doubled = [2 * number for number in range(100)]
+        assert service.thread.ask_async(add_both, 20) == doubled
+        assert [task.result(20) for task in ours] == doubled

@@ -15,18 +15,22 @@ from typing import Any
 import pytest
 
 from tests.children import is_alive
-from workpool import WorkerPool
+from workpool import WorkerPool, fork_template
 
 SECONDS = 25
 
 
-def run(function: str) -> str:
-    """Run a function of `forked_template_children` as a program; return what it prints."""
+def run(function: str, says: str = "") -> str:
+    """Run a function of `forked_template_children` as a program; return what it prints.
+
+    On its standard error it says nothing, or something with `says` in it.
+    """
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
     done = subprocess.run(
         _command(function), capture_output=True, text=True, timeout=SECONDS, env=environment
     )
-    assert (done.returncode, done.stderr) == (0, "")
+    assert done.returncode == 0, done.stderr
+    assert says in done.stderr if says else done.stderr == ""
     return done.stdout
 
 
@@ -63,7 +67,7 @@ def test_a_worker_ends_as_an_interpreter_does() -> None:
 def test_a_program_that_cannot_be_forked() -> None:
     """One with threads, or that is traced, is told so."""
     with_threads, traced = seen_by("show_unfit")["said"]
-    assert "1 thread(s)" in with_threads
+    assert "it has 1 thread(s) of Python" in with_threads
     assert "traced" in traced
 
 
@@ -93,6 +97,24 @@ def test_all_end_with_the_program() -> None:
         for descriptor in watched:
             assert select.select([descriptor], [], [], 1.0)[0]
             os.close(descriptor)
+
+
+def test_what_program_and_workers_do_is_not_mixed_up() -> None:
+    """Files that the template opens stay its own; a worker's end does nothing that the program wants done at its."""
+    seen = json.loads(run("show_own_things", "was given cannot be used").splitlines()[0])
+    assert seen == {"kept": True, "alive": True}
+
+
+def test_signals_of_workers_are_not_the_programs() -> None:
+    """Its event loop, which it had when it was forked, does not hear of them."""
+    assert seen_by("show_signals") == {"same": True, "got": []}
+
+
+def test_imports_are_names_of_modules() -> None:
+    """A name that is not in a list, and what is none, are refused."""
+    for wrong in ("json", [json]):
+        with pytest.raises(TypeError, match="list of the names of modules"):
+            fork_template(wrong)  # type: ignore[arg-type]
 
 
 def test_another_thing_is_no_start_method() -> None:

@@ -82,6 +82,7 @@ def test_an_error_interrupts_the_calls_that_run(gate: Gate) -> None:
     assert stopped <= children.workers_of(Parallel, gate)
 
 
+@pytest.mark.usefixtures("keyboard_interrupts")
 def test_ctrl_c_interrupts_the_calls_that_run(gate: Gate) -> None:
     """The caller gets its `KeyboardInterrupt`; what waits is never begun."""
     stopped = set()

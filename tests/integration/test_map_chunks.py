@@ -200,7 +200,10 @@ async def test_with_listeners_each_item_is_a_task() -> None:
 
 
 async def test_large_items_do_not_travel_in_crowds() -> None:
-    """What is between source and consumer is bounded by its size as well."""
+    """What is on its way to a result is bounded by its size as well.
+
+    Not in order: there, small results of large items may wait for one worker that the machine keeps.
+    """
     taken = 0
 
     def large() -> Iterator[Any]:
@@ -211,10 +214,10 @@ async def test_large_items_do_not_travel_in_crowds() -> None:
 
     had = most = 0
     async with Pool(call, max_workers=2) as pool:
-        async for _ in pool.map(large()):
+        async for _ in pool.map_unordered(large()):
             had += 1
             most = max(most, taken - had)
-    assert most <= 250
+    assert most <= 150
 
 
 async def test_a_source_in_bounded_memory() -> None:

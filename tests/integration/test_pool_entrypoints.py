@@ -338,7 +338,7 @@ def test_a_program_that_is_a_package(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "form",
     [42, None, "no_colon", "module:", ":symbol", "a b:c", "module:not-a-name", object()],
-    ids=repr,
+    ids=name_of,
 )
 def test_what_cannot_be_an_entrypoint_is_refused_at_once(form: Any) -> None:
     """A value that no worker could ever resolve raises where the pool is made."""

@@ -77,12 +77,12 @@ async def test_a_running_task_can_be_stopped(
     method: Any, gate: Gate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """By an interruption, and if that is not minded by the end of its worker."""
-    monkeypatch.setattr("workpool._interrupts.CANCEL_GRACE", 0.1)
     async with Pool(CALL, max_workers=1, start_method=method) as pool:
         running = pool.add_task((gate.pass_through,))
         [pid] = await gate.arrived()
         running.cancel()
         assert (await pool.add_task((template_children.who,)))[0] == pid
+        monkeypatch.setattr("workpool._interrupts.CANCEL_GRACE", 0.1)
         with pytest.raises(TaskTimeout):
             await pool.add_task((gate.pass_holding_gil,), timeout=0.1)
         assert (await pool.add_task((template_children.who,)))[0] != pid

@@ -59,11 +59,20 @@ def test_dearer_items_are_believed_at_once() -> None:
 def test_large_items() -> None:
     """Bytes bound a chunk, and what is ahead of the workers, as well."""
     size = learned(1e-6)
-    size.observe_bytes(CHUNK_BYTES // 5)
+    size.observe_item(CHUNK_BYTES // 5)
     assert size.next() == 5
     assert size.is_enough(50)
-    size.observe_bytes(10 * CHUNK_BYTES)
+    size.observe_result(10 * CHUNK_BYTES)
     assert size.next() == 1
+
+
+def test_small_results_do_not_make_large_items_small() -> None:
+    """However many come at once before the next item is looked at."""
+    size = learned(1e-6)
+    size.observe_item(CHUNK_BYTES // 5)
+    for _ in range(20):
+        size.observe_result(1)
+    assert size.next() == 5
 
 
 def test_the_last_chunks_are_small() -> None:

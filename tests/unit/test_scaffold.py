@@ -18,9 +18,10 @@ ROOT = Path(__file__).parents[2]
 BREAKS_THE_RULES = """
 import asyncio, os, subprocess, sys, time
 import pytest
-from tests import leftovers
+from tests import conftest, leftovers
 
 leftovers.PATIENCE = 0.1
+conftest.TEAR_DOWN_SECONDS = 0.2
 
 @pytest.mark.deadline(0.2)
 def test_slow():
@@ -34,6 +35,15 @@ async def test_slow_in_a_loop():
 async def test_slow_in_a_callback():
     asyncio.get_running_loop().call_soon(time.sleep, 60)
     await asyncio.sleep(60)
+
+@pytest.fixture
+def slow_end():
+    yield
+    time.sleep(60)
+
+@pytest.mark.deadline(0.2)
+def test_slow_to_its_end(slow_end):
+    time.sleep(60)
 
 def test_child():
     global child
@@ -76,6 +86,7 @@ def test_each_broken_rule_fails_its_test_and_no_other(report: str) -> None:
         "test_slow",
         "test_slow_in_a_loop",
         "test_slow_in_a_callback",
+        "test_slow_to_its_end",
         "test_child",
         "test_zombie",
         "test_descriptor",

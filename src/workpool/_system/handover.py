@@ -1,14 +1,12 @@
-"""Descriptors for a process that was forked before they were there: it gets each under its owner's number.
+"""Descriptors for a process that was forked before they were there.
 
-A program that is started inherits them. One that runs already is sent copies, and puts those where
-the configuration of every worker says that they are.
+A program that is started inherits them under the numbers that they have in its parent. One that runs already
+is sent copies. Theirs are other numbers, because it may have files of its own open under those by now.
 """
 
 from __future__ import annotations
 
 import array
-import fcntl
-import os
 from collections.abc import Sequence
 
 from workpool._quick import socket
@@ -29,30 +27,23 @@ def hand_over(control: socket.socket, descriptors: Sequence[int]) -> None:
         control.sendmsg([mark, numbers.tobytes()], rights, socket.MSG_DONTWAIT)
 
 
-def take_over(control: socket.socket, private: list[int]) -> list[int] | None:
-    """Wait for descriptors; put them where they belong. None if nobody will send any more.
+def take_over(control: socket.socket) -> dict[int, int] | None:
+    """Wait for descriptors; return their numbers here, by those that they have where they come from.
 
-    `private` are descriptors of this process that may be in the way: returns them where they are
-    now. Raises `OSError`.
+    None if nobody will send any more. Raises `OSError`.
     """
-    wanted: list[int] = []
+    numbers_there: list[int] = []
     copies: list[int] = []
     mark = _MORE
     while mark == _MORE:
         mark, numbers, received = _receive(control)
         if not mark:
             return None
-        wanted += numbers
+        numbers_there += numbers
         copies += received
-    if len(wanted) != len(copies):
+    if len(numbers_there) != len(copies):
         raise OSError("not all descriptors that were sent could be received")
-    beyond = max([*wanted, *private], default=2) + 1
-    moved = [_moved(descriptor, beyond) for descriptor in private]
-    copies = [_moved(descriptor, beyond) for descriptor in copies]
-    for number, copy in zip(wanted, copies, strict=True):
-        os.dup2(copy, number, inheritable=False)
-        os.close(copy)
-    return moved
+    return dict(zip(numbers_there, copies, strict=True))
 
 
 def _receive(control: socket.socket) -> tuple[bytes, array.array[int], array.array[int]]:
@@ -66,10 +57,3 @@ def _receive(control: socket.socket) -> tuple[bytes, array.array[int], array.arr
         if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
             received.frombytes(payload[: len(payload) // _NUMBER_BYTES * _NUMBER_BYTES])
     return data[:1], numbers, received
-
-
-def _moved(descriptor: int, beyond: int) -> int:
-    """Move a descriptor to a number that nothing else is meant for."""
-    copy = fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, beyond)
-    os.close(descriptor)
-    return copy

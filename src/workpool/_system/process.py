@@ -90,10 +90,15 @@ class Process:
 
     @classmethod
     def of_child(cls, pid: int) -> Process:
-        """Watch a child that this process has forked. Raises `OSError`."""
+        """Watch a child that this process has forked. Raises `OSError`; then there is none."""
         process = cls.__new__(cls)
         process.pid = pid
-        process.descriptor = os.pidfd_open(pid)
+        try:
+            process.descriptor = os.pidfd_open(pid)
+        except OSError:
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+            raise
         return process
 
     def send_signal(self, number: int) -> None:

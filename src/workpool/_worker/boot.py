@@ -48,6 +48,8 @@ def main(
     config = receive_config(mailbox)
     if config is None:
         return  # the parent ended before it could say anything
+    if prepared is not None and prepared.numbers_here is not None:
+        config.renumber(prepared.numbers_here)
     # fault point: configured
     reporter = Reporter(report_descriptor, mailbox)
     liveness = Liveness(liveness_descriptor)

@@ -6,17 +6,16 @@ import _thread
 import os
 
 
-def why_not_to_fork() -> str:
+def why_not_to_fork(
+    whose: str = "importing the entrypoint starts", instead: str = "start them in on_worker_start"
+) -> str:
     """Return what keeps this process from being forked safely; empty if nothing does.
 
-    Libraries that know of forks, as OpenBLAS does, end their threads before one. So one is tried.
+    `whose` and `instead` are for the sentence: what has made threads, and what to do. Libraries that know of forks, as OpenBLAS does, end their threads before one. So one is tried.
     """
     running = _thread._count()
     if running:
-        return (
-            f"importing the entrypoint starts {running} thread(s) of Python, which a forked worker "
-            "would not have; start them in on_worker_start"
-        )
+        return f"{whose} {running} thread(s) of Python, which a forked worker would not have; {instead}"
     import warnings
 
     with warnings.catch_warnings():
@@ -30,8 +29,5 @@ def why_not_to_fork() -> str:
     os.waitpid(child, 0)
     running = len(os.listdir("/proc/self/task")) - 1
     if running:
-        return (
-            f"importing the entrypoint starts {running} thread(s) of native code, which do not "
-            "survive a fork"
-        )
+        return f"{whose} {running} thread(s) of native code, which do not survive a fork"
     return ""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import sys
 
-from workpool._quick import socket
+from workpool._quick import signal, socket
 from workpool._system.handover import take_over
 
 TYPE_CHECKING = False
@@ -33,10 +33,15 @@ def be_template(control: int, liveness: int, imports: list[str]) -> NoReturn:
 
 
 def _stand_alone(ours: list[int]) -> None:
-    """Keep what a program that is started would have: no input, and no descriptors from further up."""
+    """Keep what a program that is started would have: no input, and no descriptors from further up.
+
+    What happens here is none of the program's business: neither signals nor the end.
+    """
     import gc
 
     gc.freeze()  # pages that the collector does not write to stay shared
+    signal.set_wakeup_fd(-1)  # it is the program's event loop that would hear of them
+    _forget_exit_handlers()
     os.dup2(os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC), 0)
     for name in os.listdir("/proc/self/fd"):
         descriptor = int(name)
@@ -45,6 +50,19 @@ def _stand_alone(ours: list[int]) -> None:
                 os.close(descriptor)
         except OSError:
             pass  # that of the listing itself
+
+
+def _forget_exit_handlers() -> None:
+    """Leave to the program what it wants done at its end: the removal of its temporary files, say."""
+    import atexit
+
+    clear: Any = getattr(atexit, "_clear")  # noqa: B009 - it has no public name
+    clear()
+    weakref: Any = sys.modules.get("weakref")
+    if weakref is not None:
+        for finalizer in [*weakref.finalize._registry]:
+            finalizer.atexit = False
+        weakref.finalize._registered_with_atexit = False  # so that the next one registers it anew
 
 
 def _import_all(names: list[str]) -> None:
@@ -64,10 +82,10 @@ def _serve(control: int, liveness: int) -> None:
     from workpool._worker.template import main
 
     channel = socket.socket(fileno=control)
-    places = take_over(channel, [control, liveness])
+    numbers_here = take_over(channel)
     channel.detach()
-    if places is not None:
-        main(*places)
+    if numbers_here is not None:
+        main(control, liveness, numbers_here)
 
 
 def _end(status: int) -> NoReturn:

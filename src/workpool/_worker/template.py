@@ -32,8 +32,13 @@ if TYPE_CHECKING:
 _MAIL, _STDOUT = 1, 4
 
 
-def main(control_descriptor: int, liveness_descriptor: int) -> None:
-    """Be a template until its pool needs it no more; return never, or as a worker that has ended."""
+def main(
+    control_descriptor: int, liveness_descriptor: int, numbers_here: dict[int, int] | None = None
+) -> None:
+    """Be a template until its pool needs it no more; return never, or as a worker that has ended.
+
+    `numbers_here`: those of the descriptors that the pool's workers share, if they are not the pool's.
+    """
     interrupts.ignore_until_asked()
     control = socket.socket(fileno=control_descriptor)
     config = boot.receive_config(control)
@@ -44,7 +49,9 @@ def main(control_descriptor: int, liveness_descriptor: int) -> None:
         liveness.guard()
     except ParentGone:
         return
-    prepared = Prepared(config)
+    if numbers_here is not None:
+        config.renumber(numbers_here)
+    prepared = Prepared(config, numbers_here)
     template = _Template(control, liveness_descriptor, config, prepared)
     mail, report, ours = template.serve()[_MAIL:_STDOUT]
     boot.main(mail, report, ours, prepared)
@@ -53,8 +60,9 @@ def main(control_descriptor: int, liveness_descriptor: int) -> None:
 class Prepared:
     """What the workers of a template find done. Sends log records for `logging`'s forwarder."""
 
-    def __init__(self, config: WorkerConfig) -> None:
+    def __init__(self, config: WorkerConfig, numbers_here: dict[int, int] | None) -> None:
         self._config = config
+        self.numbers_here = numbers_here
         self._reporter: Reporter | None = None
         self._kept: list[tuple[int, int, Any]] = []
 

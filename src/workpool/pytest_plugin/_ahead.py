@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 
 class _Sent(NamedTuple):
-    cost: float
-    """Seconds it is expected to take."""
+    cost: float | None
+    """Seconds it is expected to take; None if nothing is known of it."""
     promise: int | None
     """The test that was said to follow it; None if none was."""
 
@@ -20,15 +20,18 @@ class Ahead:
     when it tears down, because the controller is slow, leaves up what the test needs.
     """
 
-    def __init__(self, clock: Callable[[], float]) -> None:
+    def __init__(self, clock: Callable[[], float], guess: Callable[[], float]) -> None:
+        """Make a worker's, with nothing in it; `guess` says what a test takes of which nothing is known."""
         self._clock = clock
+        self._guess = guess
         self._sent: dict[str, _Sent] = {}
         self._last_promise: int | None = None
         """What was promised with the test that ended last."""
         self.first_since = 0.0
         """When the first test became the first."""
-        self.seconds = 0.0
-        """What they are expected to take together."""
+        self._known_seconds = 0.0
+        self._unknown = 0
+        """How many nothing is known of."""
 
     def __len__(self) -> int:
         return len(self._sent)
@@ -37,6 +40,19 @@ class Ahead:
     def running(self) -> str:
         """The first test; empty if there is none."""
         return next(iter(self._sent), "")
+
+    @property
+    def seconds(self) -> float:
+        """What they are expected to take together, by what is known now."""
+        return self._known_seconds + (self._unknown * self._guess() if self._unknown else 0.0)
+
+    @property
+    def first_cost(self) -> float:
+        """What the first test is expected to take; 0 if there is none."""
+        if not self._sent:
+            return 0.0
+        cost = self._sent[self.running].cost
+        return self._guess() if cost is None else cost
 
     @property
     def waiting(self) -> list[str]:
@@ -58,12 +74,15 @@ class Ahead:
         last = next(reversed(self._sent))
         self._sent[last] = self._sent[last]._replace(promise=test)
 
-    def send(self, name: str, cost: float) -> None:
+    def send(self, name: str, cost: float | None) -> None:
         """Add a test at the end, without a promise so far."""
         if not self._sent:
             self.first_since = self._clock()
         self._sent[name] = _Sent(cost, None)
-        self.seconds += cost
+        if cost is None:
+            self._unknown += 1
+        else:
+            self._known_seconds += cost
 
     def take_out(self, name: str, *, has_run: bool) -> None:
         """Take a test out: it has ended, or was taken back."""
@@ -72,4 +91,7 @@ class Ahead:
         sent = self._sent.pop(name)
         if has_run:
             self._last_promise = sent.promise
-        self.seconds = self.seconds - sent.cost if self._sent else 0.0
+        if sent.cost is None:
+            self._unknown -= 1
+        else:
+            self._known_seconds = self._known_seconds - sent.cost if self._sent else 0.0

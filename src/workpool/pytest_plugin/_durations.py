@@ -32,8 +32,10 @@ class Durations:
     def expected(self, name: str) -> float:
         """Return what a test is expected to take: what it took last, else what others take."""
         seconds = self.known.get(name)
-        if seconds is not None:
-            return seconds
+        return self.guess() if seconds is None else seconds
+
+    def guess(self) -> float:
+        """Return what a test is expected to take of which nothing is known: what others take."""
         return self._total / len(self._new) if self._new else UNKNOWN_SECONDS
 
     @property

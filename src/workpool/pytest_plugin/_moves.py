@@ -19,6 +19,10 @@ class Stretch(NamedTuple):
     """What they are expected to take."""
 
 
+CHEAP_SECONDS = 0.02
+"""What may be set up twice for the sake of the order."""
+
+
 @dataclass
 class Request:
     """Tests that a worker was asked to give up for another one, which has nothing to do."""
@@ -64,11 +68,16 @@ def worth_moving(
 
     Whole groups, if there are any: of a worker that goes on the last ones, unless it would begin them
     before the other one has paid the `toll`, the seconds of what that must set up first; of one that is
-    stuck the next ones, for they stood first in the order. Else a part of the group it is in, if that
+    stuck the next ones, for they stood first in the order, and if that costs little also those of a group that
+    has begun. Else a part of the group it is in, if that
     may be split and is worth setting its fixtures up again. What takes long may be the set-up itself,
     until it has taken so long that it is none (`is_past_set_up`).
     """
     whole = [each for each in waiting if not begun(each.group)]
+    if is_stuck and is_past_set_up:
+        cheap = [each for each in waiting if _is_cheap(each, begun, moving_cost)]
+        if cheap:
+            return _half(cheap)
     if whole and is_stuck:
         return _half(whole)
     if whole:
@@ -84,6 +93,14 @@ def worth_moving(
         return part.names[:half]
     worth = part.seconds * half / len(part.names) > max(moving_cost(part.group), toll)
     return part.names[-half:] if worth else []
+
+
+def _is_cheap(
+    stretch: Stretch, begun: Callable[[Group], bool], moving_cost: Callable[[Group], float]
+) -> bool:
+    """Whether to move it is no more work than to move a group of which no test has begun."""
+    group = stretch.group
+    return not begun(group) or (group.may_split and moving_cost(group) < CHEAP_SECONDS)
 
 
 def _half(whole: Sequence[Stretch]) -> list[str]:

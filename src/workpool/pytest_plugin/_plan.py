@@ -18,6 +18,12 @@ from workpool.pytest_plugin._grouping import Group
 WORTH_SECONDS = 0.005
 """A part of a group that takes less is not worth the messages."""
 
+LONG_SHARE = 1 / 3
+"""A test that is expected to take more of the run, evenly divided, begins first, without its group."""
+
+LONG_SECONDS = 0.25
+"""One that takes less does not: its fixtures may be set up once more for that."""
+
 _ROUNDING = 1e-6
 """Seconds: sums of the same times in another order may differ, by much less."""
 
@@ -45,13 +51,14 @@ class Plan:
         for group in groups:
             self._group_of.update(dict.fromkeys(group.tests, group))
         self._common = deque(groups if in_order else ())
-        stretches = _stretches(() if in_order else groups, workers, self.seconds)
+        self.left = sum(len(group.tests) for group in groups)
+        """Tests nobody has taken, those that run alone not among them."""
+        long = self._cut_out_long(groups, workers) if longest_first and not in_order else []
+        stretches = _stretches(() if in_order else groups, long, workers, self.seconds)
         if longest_first:
             stretches = [self._longest_first(stretch) for stretch in stretches]
         self._stretches = [deque(stretch) for stretch in stretches]
         self._current: list[Group | None] = [None] * workers
-        self.left = sum(len(group.tests) for group in groups)
-        """Tests nobody has taken, those that run alone not among them."""
         self.taken: set[int] = set()
         """Tests that were taken and have not ended."""
 
@@ -96,16 +103,19 @@ class Plan:
             group = next((group for group in self._stretches[worker] if group.tests), None)
         return None if group is None else group.tests[0]
 
-    def provide(self, worker: int, busy: Sequence[float]) -> None:
+    def provide(self, worker: int, busy: Sequence[float], *, splits: bool) -> None:
         """Let a worker for which nothing is meant any more have already what it would get later.
 
-        Only what it comes to sooner than those it is taken from. For `busy` see `next_for`.
+        Only what it comes to sooner than those it is taken from, and parts of groups only if it `splits`
+        them. For `busy` see `next_for`.
         """
         own = self._stretches[worker]
         if self._common:
             own.append(self._common.popleft())
-        else:
-            own.extend(self._steal_groups(worker, busy) or self._split(worker, busy))
+            return
+        own.extend(self._steal_groups(worker, busy))
+        if splits and not own:
+            own.extend(self._split(worker, busy))
 
     def group_of(self, test: int) -> Group | None:
         """Return the group of a test, or the part of it that was cut off; None of one that runs alone."""
@@ -122,8 +132,12 @@ class Plan:
         return max(min(self._bare_set_ups.values(), default=0.0) - within, 0.0)
 
     def moving_cost(self, group: Group) -> float:
-        """Return the seconds it takes to set up elsewhere what a group needs."""
-        return WORTH_SECONDS + self._setup_costs.get(group.key, 0.0)
+        """Return the seconds it takes to set up elsewhere what a group needs: if unknown, what others need."""
+        known = self._setup_costs
+        set_up = known.get(group.key)
+        if set_up is None:
+            set_up = sum(known.values()) / len(known) if known else 0.0
+        return WORTH_SECONDS + set_up
 
     def hand_over(self, test: int, thief: int, *, whole: bool = False) -> None:
         """Let a test that was taken, and has not begun, be another worker's.
@@ -264,12 +278,12 @@ class Plan:
         return taken[::-1]
 
     def _split(self, thief: int, busy: Sequence[float]) -> list[Group]:
-        """Take a far part of a group that is being run, if it is worth it: half, or less if that is even."""
+        """Take a far part of a group that is being run, if it is worth it: what lets both end together."""
         victim = max(range(len(busy)), key=self._splittable_seconds)
         seconds, group = self._splittable_seconds(victim), self._current[victim]
         if group is None or not seconds:
             return []
-        share = min(busy[victim] + seconds - busy[thief], seconds) / 2
+        share = min((busy[victim] + seconds - busy[thief]) / 2, seconds)
         if share < self.moving_cost(group):
             return []
         part, kept = self._far_part(list(group.tests), share)
@@ -299,6 +313,20 @@ class Plan:
                 kept.append(test)
         return part[::-1], kept[::-1]
 
+    def _cut_out_long(self, groups: Sequence[Group], workers: int) -> list[Group]:
+        """Cut those tests out of their groups that would make the run longer if they began late."""
+        limit = max(sum(map(self.seconds, groups)) / workers * LONG_SHARE, LONG_SECONDS)
+        long = []
+        for group in groups:
+            if group.may_split and len(group.tests) > 1:
+                for test in [test for test in group.tests if self._cost(test) > limit]:
+                    group.tests.remove(test)
+                    self._group_of[test] = alone = Group(
+                        group.key, group.cluster, [test], may_split=True
+                    )
+                    long.append(alone)
+        return long
+
     def _longest_first(self, stretch: list[Group]) -> list[Group]:
         """Order groups by what they take, those of a cluster beside each other."""
         totals: dict[object, float] = {}
@@ -320,15 +348,27 @@ def _cluster(group: Group) -> object:
 
 
 def _stretches(
-    groups: Iterable[Group], workers: int, seconds: Callable[[Group], float]
+    groups: Iterable[Group],
+    long: Sequence[Group],
+    workers: int,
+    seconds: Callable[[Group], float],
 ) -> list[list[Group]]:
-    """Cut a sequence of groups into one stretch per worker, of about the same length."""
-    costs = [(group, seconds(group)) for group in groups]
-    total = sum(cost for _, cost in costs)
+    """Deal out the long groups, longest first; cut the others, a sequence, into a stretch per worker.
+
+    All workers then have about the same to do.
+    """
     stretches: list[list[Group]] = [[] for _ in range(workers)]
-    done = 0.0
+    loads = [0.0] * workers
+    for group in sorted(long, key=seconds, reverse=True):
+        worker = loads.index(min(loads))
+        stretches[worker].append(group)
+        loads[worker] += seconds(group)
+    costs = [(group, seconds(group)) for group in groups]
+    share = (sum(loads) + sum(cost for _, cost in costs)) / workers
+    worker = 0
     for group, cost in costs:
-        middle = (done + cost / 2) / total if total else 0.0
-        stretches[min(int(middle * workers), workers - 1)].append(group)
-        done += cost
+        while worker < workers - 1 and loads[worker] + cost / 2 > share:
+            worker += 1
+        stretches[worker].append(group)
+        loads[worker] += cost
     return stretches

@@ -56,6 +56,8 @@ class Roster:
         self.collected = Collected([], [], [])
         """Of the first worker that has collected."""
         self.first = -1
+        self._has_list = False
+        """Whether the first has told what it has collected."""
         self.ready: list[int] = []
         """Workers that can be given tests, in the order in which they got there."""
         self._failed: set[int] = set()
@@ -95,11 +97,16 @@ class Roster:
         """Whether a worker that has opened its session must tell what it has collected."""
         return worker not in self.ready and worker not in self._failed
 
+    def can_compare(self, worker: int) -> bool:
+        """Whether what a worker has collected can be taken in: the first worker's list may come after another's."""
+        return self._has_list or worker == self.first
+
     def note_list(self, worker: int, listed: Any) -> Difference | None:
         """Take in what a worker has collected; return how it differs, if it does."""
         nodeids, numbers, places = listed
         self.ready.append(worker)
-        if worker == self.first:
+        if not self._has_list:
+            self._has_list = True
             self.collected = Collected(nodeids, numbers, [Place(*place) for place in places])
             return None
         ours, theirs = set(self.collected.nodeids), set(nodeids)

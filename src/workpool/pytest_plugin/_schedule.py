@@ -98,7 +98,7 @@ class Schedule:
         """Tests that were asked back."""
         self._bare = set(range(options.workers))
         """Workers in which nothing is set up."""
-        self._ahead = [Ahead(clock) for _ in range(options.workers)]
+        self._ahead = [Ahead(clock, durations.guess) for _ in range(options.workers)]
         self._provides = not (stops_early or begins_in_order)
         """Whether a worker may be promised what is not meant for it yet."""
 
@@ -281,7 +281,11 @@ class Schedule:
         )
 
     def _has_run_for_long(self, worker: int, longer: float = 0.0) -> bool:
-        return self._clock() - self._ahead[worker].first_since > STUCK_SECONDS + longer
+        """Whether a worker's first test has run for long, and will for longer, by what is expected of it or at all."""
+        ahead = self._ahead[worker]
+        seconds, expected = self._clock() - ahead.first_since, ahead.first_cost
+        goes_on = expected - seconds > STUCK_SECONDS or seconds > 2 * expected
+        return goes_on and seconds > STUCK_SECONDS + longer
 
     def _urgency(self, worker: int, names: Sequence[str]) -> tuple[bool, float]:
         """Return how much it helps to take these tests from a worker."""
@@ -328,10 +332,11 @@ class Schedule:
         self._sent_at[test] = self._clock()
         self._newest = max(self._newest, test)
         ahead = self._ahead[worker]
-        ahead.send(name, self._expected(name))
+        ahead.send(name, self._durations.known.get(name))
         following = self._plan.following(worker)
         if following is None and self._provides and not self._any_stuck(workers, worker):
-            self._plan.provide(worker, self._busy(workers))
+            splits = not self._durations.is_guess
+            self._plan.provide(worker, self._busy(workers), splits=splits)
             following = self._plan.following(worker)
         ahead.promise = following
         return Due(worker, name, "" if following is None else self._names[following])

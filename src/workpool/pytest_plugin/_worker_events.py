@@ -26,6 +26,8 @@ class WorkerEvents:
         self.collecting_took = 0.0
         """Seconds until the last worker that has collected had."""
         self.deselected = 0
+        self._described_early: list[Event] = []
+        """What others have collected than the first worker, whose list is still to come."""
         self.handlers: dict[str, Callable[[Event], None]] = {
             events.OPENED: self._on_opened,
             events.COLLECTED: self._on_collected,
@@ -59,12 +61,17 @@ class WorkerEvents:
         parts = self._parts
         if isinstance(event.value, BaseException):
             raise event.value
+        if not parts.roster.can_compare(event.worker):
+            self._described_early.append(event)
+            return
         difference = parts.roster.note_list(event.worker, event.value)
         for worker in parts.roster.ready:
             parts.nodes.has_collected(worker, event.value[0])
         if parts.schedule is None:
             parts.schedule = self._make_schedule()
             parts.session.testscollected = len(parts.roster.collected.nodeids)
+            for early in self._described_early:
+                self._on_described(early)
         elif difference is not None:
             parts.schedule.leave_out(difference.missing)
             parts.problems.note(Problem(event.worker, difference.describe(parts.roster.first)))

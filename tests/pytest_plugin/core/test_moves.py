@@ -31,7 +31,14 @@ def test_whole_groups_are_moved_first() -> None:
     """Of a worker that goes on the far groups, of one that is stuck the next ones, each as a whole."""
     groups = [FIRST, SECOND, SECOND, THIRD, THIRD]
     assert moved(groups, {FIRST}, is_stuck=False) == "de"
-    assert moved(groups, {FIRST}, is_stuck=True) == "bc"
+    assert moved(groups, {FIRST}, is_stuck=True, cost=1.0) == "bc"
+
+
+def test_the_next_test_is_moved_first_if_its_fixtures_cost_little() -> None:
+    """Behind one that is stuck it does not wait until all other groups have been moved."""
+    groups = [FIRST, SECOND, SECOND, THIRD, THIRD]
+    assert moved(groups, {FIRST}, is_stuck=True).startswith("a")
+    assert moved([FIXED, SECOND], {FIXED}, is_stuck=True) == "b"
 
 
 def test_a_group_that_has_begun_is_split_where_that_pays() -> None:
@@ -45,7 +52,7 @@ def test_a_group_that_has_begun_is_split_where_that_pays() -> None:
 def test_a_group_that_must_not_be_split_is_moved_before_it_has_begun_only() -> None:
     """Nothing of it is taken once a test of it has run; the whole of it before."""
     assert moved([FIXED] * 3, {FIXED}, is_stuck=True) == ""
-    assert moved([FIRST, FIXED, FIXED], {FIRST}, is_stuck=True) == "bc"
+    assert moved([FIRST, FIXED, FIXED], {FIRST}, is_stuck=True, cost=1.0) == "bc"
 
 
 def test_the_rest_of_a_group_goes_with_it() -> None:

@@ -118,6 +118,15 @@ def test_set_ups_do_not_depend_on_the_controller(tests_each: int) -> None:
         assert run.set_ups <= 9, pause
 
 
+@pytest.mark.parametrize("remembers", [False, True])
+def test_tests_that_take_long_one_by_one(remembers: bool) -> None:
+    """All of one length are no reason to take each from its worker alone, with a set-up each time."""
+    tests = [(PLACE, seconds) for seconds in [*[0.06] * 60, 2.0, 2.0]]
+    run = Simulation(tests, remembers=remembers, set_up_seconds=0.02)
+    assert run.run() <= (1.1 * 3.8 if remembers else 5)
+    assert run.set_ups <= 4
+
+
 @given(
     tests=TESTS,
     workers=st.integers(1, 3),
