@@ -175,6 +175,16 @@ def once(pool: WorkerPool[Any, Any], event: Any) -> asyncio.Future[tuple[Any, ..
     return happened
 
 
+async def start_all(pool: WorkerPool[Any, Any], gate: Gate, count: int) -> None:
+    """Have every worker ready and idle: as many tasks meet at the gate as there are workers."""
+    import asyncio
+
+    tasks = [pool.add_task((gate.pass_through,)) for _ in range(count)]
+    await gate.arrived(count)
+    gate.open(count)
+    await asyncio.gather(*tasks)
+
+
 async def end_of(pid: int) -> None:
     """Wait until a process, anybody's, has ended."""
     try:

@@ -13,6 +13,7 @@ import os
 from _thread import get_ident
 from collections import deque
 from collections.abc import Callable
+from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any
 
 from workpool._announcer import Announcer
@@ -52,6 +53,9 @@ if TYPE_CHECKING:
 _EARLY_FLUSH = 256
 """Tasks in the backlog at which some are sent although the event loop has not had its turn, so that
 workers have work while a long loop adds tasks."""
+
+_BUSY = 15_000
+"""Nanoseconds from one turn of the event loop to the next; without anybody else it is a few thousand."""
 
 _TINY = 3e-5
 """Seconds. For the report of a longer task the event loop's thread is never kept awake."""
@@ -414,11 +418,16 @@ class Engine:
         self.scheduler.place(task, slot)
         self.dispatcher.send_alone(slot, task)
         if self.costs.mean < _TINY and len(self.ledger.dispatched) == 1:
-            self.loop.call_soon(self._keep_vigil, slot)
+            self.loop.call_soon(self._keep_vigil, slot, perf_counter_ns())
         return True
 
-    def _keep_vigil(self, slot: int) -> None:
-        """Stay awake for the report of a worker that has the pool's only task, a tiny one."""
+    def _keep_vigil(self, slot: int, sent: int) -> None:
+        """Stay awake for the report of a worker that has the pool's only task, a tiny one.
+
+        Not if others have had their turns since it was sent: they would have to wait.
+        """
+        if perf_counter_ns() - sent > _BUSY:
+            return
         worker = self.fleet.workers[slot]
         only = len(self.ledger.dispatched) == 1 and not self.scheduler.waiting()
         if only and worker is not None and worker.vigil.look():

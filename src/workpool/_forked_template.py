@@ -69,7 +69,8 @@ def fork_template(imports: Iterable[str] = ()) -> ForkedTemplate:
 
     Workers find all that this process has imported so far, and need not import it again: good for a
     program that has imported much and begun nothing. What it has done besides they find as well:
-    variables, connections, handlers. `imports` are modules that are imported there at once, while
+    variables, connections, signal handlers; but what it wants done at its end (`atexit`,
+    `weakref.finalize`) they leave to it. `imports` are modules that are imported there at once, while
     this process goes on.
 
     Does not wait. Raises `RuntimeError`, saying why, if this process has threads or is traced, which

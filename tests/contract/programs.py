@@ -6,7 +6,8 @@ import os
 import select
 import signal
 import subprocess
-from collections.abc import Callable, Iterator, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -66,16 +67,17 @@ def running(
         program.close()
 
 
-def has_ended_within(pids: Sequence[int], seconds: float) -> bool:
+def has_ended_within(pids: Iterable[int], seconds: float) -> bool:
     """Whether all these processes, anybody's, end in so many seconds; ends those that do not."""
     ended = True
+    give_up = time.monotonic() + seconds
     for pid in pids:
         try:
             descriptor = os.pidfd_open(pid)
         except ProcessLookupError:
             continue
         try:
-            if not select.select([descriptor], [], [], seconds)[0]:
+            if not select.select([descriptor], [], [], max(0.0, give_up - time.monotonic()))[0]:
                 signal.pidfd_send_signal(descriptor, signal.SIGKILL)
                 ended = False
         finally:

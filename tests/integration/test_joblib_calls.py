@@ -18,6 +18,8 @@ from tests import joblib_children as children
 from tests.children import Gate
 from workpool import WorkerTraceback
 
+pytestmark = pytest.mark.once
+
 Parallel = partial(joblib.Parallel, n_jobs=2, backend="workpool")
 
 

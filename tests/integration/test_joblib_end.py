@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import select
 import signal
 import subprocess
 import sys
@@ -21,8 +20,11 @@ from joblib import delayed
 import workpool.joblib
 from tests import joblib_children as children
 from tests.children import Gate
+from tests.contract.programs import PATIENCE, has_ended_within
 from workpool import PoolClosed, WorkerCrashed
 from workpool.joblib import _pools
+
+pytestmark = pytest.mark.once
 
 ROOT = Path(__file__).parents[2]
 
@@ -34,18 +36,6 @@ def nothing_kept(leaves_nothing_behind: None) -> Iterator[None]:
     """End the workers of each test."""
     yield
     workpool.joblib.close()
-
-
-def wait_until_gone(pids: set[int]) -> None:
-    for pid in pids:
-        try:
-            descriptor = os.pidfd_open(pid)
-        except ProcessLookupError:
-            continue
-        try:
-            assert select.select([descriptor], [], [], 20)[0], f"process {pid} is still there"
-        finally:
-            os.close(descriptor)
 
 
 def run(program: str, folder: Path) -> str:
@@ -146,7 +136,8 @@ def test_workers_are_set_up(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_workers_that_stay_idle_end() -> None:
     """After a time that may be given in loky's word too."""
     with joblib.parallel_config(backend="workpool", n_jobs=2, idle_worker_timeout=0.05):
-        wait_until_gone(set(joblib.Parallel()(delayed(os.getpid)() for _ in range(4))))
+        pids = set(joblib.Parallel()(delayed(os.getpid)() for _ in range(4)))
+        assert has_ended_within(pids, PATIENCE)
 
 
 def test_a_few_unused_pools_are_kept() -> None:
@@ -171,7 +162,7 @@ def test_closing_ends_the_workers(gate: Gate) -> None:
     workpool.joblib.close()
     gate.open(2)
     assert set(results) == pids
-    wait_until_gone(pids)
+    assert has_ended_within(pids, PATIENCE)
 
 
 def test_the_programs_end_takes_the_workers_along(tmp_path: Path) -> None:

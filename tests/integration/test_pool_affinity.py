@@ -4,30 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests import children
-from tests.children import Gate, call, once
+from tests.children import Gate, call, once, start_all
 from workpool import Task, WorkerHandle, WorkerPool
 
 Pool = WorkerPool[Any, Any]
-
-
-@pytest.fixture
-def second(tmp_path: Path) -> Iterator[Gate]:
-    with Gate(tmp_path, "second") as gate:
-        yield gate
-
-
-async def start_all(pool: Pool, gate: Gate, count: int) -> None:
-    tasks = [pool.add_task((gate.pass_through,)) for _ in range(count)]
-    await gate.arrived(count)
-    gate.open(count)
-    await asyncio.gather(*tasks)
 
 
 @pytest.mark.parametrize("entrypoint", [call, children.call_async])
@@ -103,7 +88,7 @@ async def test_strong_tasks_stay_while_loads_are_even(gate: Gate) -> None:
             assert set(await asyncio.gather(*tasks)) == {worker.pid}
 
 
-async def test_strong_tasks_move_when_loads_are_badly_uneven(gate: Gate, second: Gate) -> None:
+async def test_strong_tasks_move_when_loads_are_badly_uneven(gate: Gate, other_gate: Gate) -> None:
     """Much strong work behind a worker that is stuck is given to one that is idle."""
     async with Pool(call, max_workers=2, inherent_cost=lambda _task: 1.0) as pool:
         await start_all(pool, gate, 2)
@@ -111,12 +96,12 @@ async def test_strong_tasks_move_when_loads_are_badly_uneven(gate: Gate, second:
         stuck = pool.add_task((gate.pass_through,), affinity="strong", worker=worker)
         assert await gate.arrived() == [worker.pid]
         tasks = [
-            pool.add_task((second.pass_through,), affinity="strong", worker=worker)
+            pool.add_task((other_gate.pass_through,), affinity="strong", worker=worker)
             for _ in range(20)
         ]
-        [pid] = await second.arrived()
+        [pid] = await other_gate.arrived()
         assert pid != worker.pid
-        second.open(20)
+        other_gate.open(20)
         gate.open()
         await asyncio.gather(stuck, *tasks)
 

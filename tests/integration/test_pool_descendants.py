@@ -18,7 +18,7 @@ from tests import children, fork_children
 from tests.children import Gate, call, call_async, is_alive
 from tests.contract.programs import has_ended_within
 from tests.fork_children import pools_own
-from tests.signal_children import command
+from tests.signal_children import command, say
 from workpool import WorkerCrashed, WorkerPool
 
 Pool = WorkerPool[Any, Any]
@@ -122,7 +122,7 @@ async def test_what_holds_the_output_does_not_keep_the_pool(
     async with Pool(call, max_workers=1, worker_output=take) as pool:
         left = await pool.add_task((leave,))
         with ended_at_last([left]):
-            await pool.add_task((children.say, "from the worker"))
+            await pool.add_task((say, "from the worker"))
             if end == "crash":
                 with pytest.raises(WorkerCrashed):
                     await pool.add_task((os._exit, 1))

@@ -5,11 +5,9 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
-import select
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
@@ -18,6 +16,7 @@ import pytest
 
 from tests import children
 from tests.children import Gate, call, end_of, is_alive, once
+from tests.contract.programs import has_ended_within
 from workpool import Entrypoint, PoolClosed, WorkerPool
 
 Pool = WorkerPool[Any, Any]
@@ -227,6 +226,32 @@ def test_a_pool_belongs_to_one_loop() -> None:
     pool.kill()
 
 
+def test_a_pool_whose_loop_was_stopped_amid_a_burst() -> None:
+    """It takes no task until the loop runs again; then all come to their end."""
+    pool = WorkerPool[int, int](children.double, max_workers=1)
+    added: list[asyncio.Future[int]] = []
+
+    async def first() -> None:
+        await pool.add_task(1)
+
+    def burst() -> None:
+        added.extend(pool.add_task(number) for number in range(5))
+        loop.stop()
+
+    async def rest() -> list[int]:
+        async with pool:
+            return await asyncio.gather(*added)
+
+    with asyncio.Runner() as runner:
+        loop = runner.get_loop()
+        runner.run(first())
+        loop.call_soon(burst)
+        loop.run_forever()
+        with pytest.raises(RuntimeError, match="running event loop"):
+            pool.add_task(7)
+        assert runner.run(rest()) == [0, 2, 4, 6, 8]
+
+
 # Forgetting
 
 
@@ -277,7 +302,7 @@ def test_a_pool_whose_loop_ended(gate: Gate) -> None:
 
     with pytest.warns(ResourceWarning, match="never closed"):
         run_and_collect(use())
-    wait_until_gone(pids)
+    assert has_ended_within(pids, GONE_WITHIN)
 
 
 # The parent's end
@@ -330,21 +355,6 @@ else:
 """
 
 
-def wait_until_gone(pids: list[int], within: float = GONE_WITHIN) -> None:
-    """Fail unless all these processes, which need not be children, end in time."""
-    end = time.monotonic() + within
-    for pid in pids:
-        try:
-            descriptor = os.pidfd_open(pid)
-        except ProcessLookupError:
-            continue
-        try:
-            left = max(0.0, end - time.monotonic())
-            assert select.select([descriptor], [], [], left)[0], f"process {pid} is still there"
-        finally:
-            os.close(descriptor)
-
-
 def start_parent(directory: Path, state: str, end: str) -> subprocess.Popen[str]:
     path = os.pathsep.join([str(ROOT), *filter(None, sys.path)])
     return subprocess.Popen(
@@ -377,7 +387,7 @@ def test_workers_go_with_their_parent(tmp_path: Path, gate: Gate, state: str, en
                 parent.stdin.write("\n")
                 parent.stdin.flush()
             parent.wait(5)
-            wait_until_gone(pids)
+            assert has_ended_within(pids, GONE_WITHIN)
         finally:
             parent.kill()
         notes = sorted(path.name for path in tmp_path.glob("exit-*"))
@@ -436,11 +446,11 @@ def test_a_forked_child_does_not_keep_workers_alive(tmp_path: Path) -> None:
         [child_pid] = child.arrived_blocking()
         try:
             parent.wait(5)
-            wait_until_gone(pids)
+            assert has_ended_within(pids, GONE_WITHIN)
             assert is_alive(child_pid)
         finally:
             child.open()
-            wait_until_gone([child_pid], 5)
+            assert has_ended_within([child_pid], 5)
 
 
 FORK = """

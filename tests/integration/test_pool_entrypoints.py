@@ -137,37 +137,25 @@ async def test_a_relative_file_path(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         assert await pool.add_task(4) == 12
 
 
+HOOKS: dict[str, Any] = {
+    "on_worker_start": children.note_start,
+    "on_worker_exit": children.note_exit,
+    "pre_task": children.note_before,
+}
+ASYNC_HOOKS: dict[str, Any] = {
+    "on_worker_start": children.note_start_async,
+    "on_worker_exit": children.note_exit_async,
+    "pre_task": children.note_before_async,
+}
+
+
 @pytest.mark.parametrize(
     "form",
     [
-        Entrypoint(
-            MODULE,
-            "notes",
-            on_worker_start=children.note_start,
-            on_worker_exit=children.note_exit,
-            pre_task=children.note_before,
-        ),
-        Entrypoint(
-            FILE,
-            "notes",
-            on_worker_start=children.note_start_async,
-            on_worker_exit=children.note_exit_async,
-            pre_task=children.note_before_async,
-        ),
-        Entrypoint(
-            MODULE,
-            "notes_async",
-            on_worker_start=children.note_start_async,
-            on_worker_exit=children.note_exit_async,
-            pre_task=children.note_before_async,
-        ),
-        Entrypoint(
-            MODULE,
-            "notes_async",
-            on_worker_start=children.note_start,
-            on_worker_exit=children.note_exit,
-            pre_task=children.note_before,
-        ),
+        Entrypoint(MODULE, "notes", **HOOKS),
+        Entrypoint(FILE, "notes", **ASYNC_HOOKS),
+        Entrypoint(MODULE, "notes_async", **ASYNC_HOOKS),
+        Entrypoint(MODULE, "notes_async", **HOOKS),
         children.attributed,
         f"{MODULE}:attributed",
         decorated_children.decorated,

@@ -4,31 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests import children
-from tests.children import Gate, call
+from tests.children import Gate, call, start_all
 from workpool import WorkerHandle, WorkerPool
 
 Pool = WorkerPool[Any, Any]
-
-
-@pytest.fixture
-def second(tmp_path: Path) -> Iterator[Gate]:
-    with Gate(tmp_path, "second") as gate:
-        yield gate
-
-
-async def start_all(pool: Pool, gate: Gate, count: int) -> None:
-    """Have every worker ready and idle: as many tasks meet at the gate as there are workers."""
-    tasks = [pool.add_task((gate.pass_through,)) for _ in range(count)]
-    await gate.arrived(count)
-    gate.open(count)
-    await asyncio.gather(*tasks)
 
 
 def worker_of(pool: Pool, pid: int) -> WorkerHandle:
@@ -79,10 +64,10 @@ async def test_long_tasks_do_not_wait_behind_each_other(gate: Gate) -> None:
         await asyncio.gather(*tasks)
 
 
-async def test_tiny_tasks_do_not_wait_behind_a_long_one(gate: Gate, second: Gate) -> None:
+async def test_tiny_tasks_do_not_wait_behind_a_long_one(gate: Gate, other_gate: Gate) -> None:
     """All of many tiny tasks end while a long one that was added before them runs."""
     async with Pool(call, max_workers=2) as pool:
-        await start_all(pool, second, 2)
+        await start_all(pool, other_gate, 2)
         tiny = [pool.add_task((children.double, number)) for number in range(500)]
         long = pool.add_task((gate.pass_through,))
         tiny += [pool.add_task((children.double, number)) for number in range(500, 3000)]
@@ -93,10 +78,10 @@ async def test_tiny_tasks_do_not_wait_behind_a_long_one(gate: Gate, second: Gate
         await long
 
 
-async def test_a_tiny_task_added_while_all_but_one_are_busy(gate: Gate, second: Gate) -> None:
+async def test_a_tiny_task_added_while_all_but_one_are_busy(gate: Gate, other_gate: Gate) -> None:
     """Wherever a task is put, the one idle worker runs it."""
     async with Pool(call, max_workers=3) as pool:
-        await start_all(pool, second, 3)
+        await start_all(pool, other_gate, 3)
         long = [pool.add_task((gate.pass_through,)) for _ in range(2)]
         busy = set(await gate.arrived(2))
         for slot in (None, 0, 1, 2):
@@ -106,18 +91,18 @@ async def test_a_tiny_task_added_while_all_but_one_are_busy(gate: Gate, second: 
         assert set(await asyncio.gather(*long)) == busy
 
 
-async def test_queues_drain_while_the_event_loop_is_blocked(gate: Gate, second: Gate) -> None:
+async def test_queues_drain_while_the_event_loop_is_blocked(gate: Gate, other_gate: Gate) -> None:
     """What lies in the kernel's queues is run, by any worker, without the parent's help."""
     async with Pool(call, max_workers=2) as pool:
         await start_all(pool, gate, 2)
         stuck = pool.add_task((gate.pass_holding_gil,))
         [pid] = await gate.arrived()
         victim = worker_of(pool, pid)
-        tasks = [pool.add_task((second.pass_through,), worker=victim) for _ in range(10)]
+        tasks = [pool.add_task((other_gate.pass_through,), worker=victim) for _ in range(10)]
         await asyncio.sleep(0)
-        second.open(10)
+        other_gate.open(10)
         # From here on this thread never returns to its event loop until all ten have run.
-        pids = second.arrived_blocking(10)
+        pids = other_gate.arrived_blocking(10)
         assert len(pids) == 10
         assert pid not in pids
         assert not any(task.done() for task in tasks)
@@ -125,29 +110,29 @@ async def test_queues_drain_while_the_event_loop_is_blocked(gate: Gate, second: 
         await asyncio.gather(stuck, *tasks)
 
 
-async def test_nobody_idles_while_the_event_loop_is_blocked(gate: Gate, second: Gate) -> None:
+async def test_nobody_idles_while_the_event_loop_is_blocked(gate: Gate, other_gate: Gate) -> None:
     """Both workers take from what was queued before the loop was blocked, at the same time."""
     async with Pool(call, max_workers=2) as pool:
         await start_all(pool, gate, 2)
-        tasks = [pool.add_task((second.pass_through,)) for _ in range(4)]
+        tasks = [pool.add_task((other_gate.pass_through,)) for _ in range(4)]
         await asyncio.sleep(0)
-        assert len(set(second.arrived_blocking(2))) == 2
-        second.open(4)
-        second.arrived_blocking(2)
+        assert len(set(other_gate.arrived_blocking(2))) == 2
+        other_gate.open(4)
+        other_gate.arrived_blocking(2)
         await asyncio.gather(*tasks)
 
 
-async def test_a_worker_that_becomes_idle_looks_for_work(gate: Gate, second: Gate) -> None:
+async def test_a_worker_that_becomes_idle_looks_for_work(gate: Gate, other_gate: Gate) -> None:
     """A worker that ends its task while another's queue is full helps at once."""
     async with Pool(call, max_workers=2) as pool:
         await start_all(pool, gate, 2)
         stuck = pool.add_task((gate.pass_through,))
         [stuck_pid] = await gate.arrived()
-        held = pool.add_task((second.pass_through,))
-        [free_pid] = await second.arrived()
+        held = pool.add_task((other_gate.pass_through,))
+        [free_pid] = await other_gate.arrived()
         tasks = [pool.add_task((os.getpid,), worker=worker_of(pool, stuck_pid)) for _ in range(20)]
         await asyncio.sleep(0)
-        second.open()
+        other_gate.open()
         assert set(await asyncio.gather(*tasks)) == {free_pid}
         assert not stuck.done()
         gate.open()
@@ -155,7 +140,7 @@ async def test_a_worker_that_becomes_idle_looks_for_work(gate: Gate, second: Gat
 
 
 async def test_tasks_queued_for_a_starting_worker_are_not_kept_from_others(
-    tmp_path: Path, gate: Gate, second: Gate
+    tmp_path: Path, gate: Gate, other_gate: Gate
 ) -> None:
     """While one worker hangs in its start hook, the other does all the work."""
 
