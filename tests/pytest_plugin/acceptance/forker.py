@@ -5,6 +5,7 @@ Everything else about a run is as with ``python -m pytest``: its own process, di
 
 from __future__ import annotations
 
+import gc
 import importlib
 import json
 import os
@@ -17,6 +18,10 @@ import tempfile
 from typing import Any, NamedTuple
 
 _LONGEST = 1 << 20  # of a request: the environment is the most of it
+
+
+_NEEDED = ("asyncio", "multiprocessing", "pdb", "doctest", "unittest")
+"""What a run imports of the standard library beside what pytest does."""
 
 
 class Ended(NamedTuple):
@@ -93,8 +98,10 @@ def _serve(line: socket.socket) -> list[Any]:
 def _main(line: socket.socket) -> None:
     from _pytest.config import default_plugins
 
-    for name in default_plugins:
-        importlib.import_module(f"_pytest.{name}")
+    for name in [*(f"_pytest.{name}" for name in default_plugins), *_NEEDED]:
+        importlib.import_module(name)
+    gc.collect()
+    gc.freeze()
     arguments, folder, environment = _serve(line)
     os.chdir(folder)
     os.environ.clear()

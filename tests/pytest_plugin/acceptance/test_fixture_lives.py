@@ -183,6 +183,40 @@ def test_modules_stay_together_by_default(inner: Inner, options: tuple[str, ...]
     assert ups(parallel, "module@") <= visits(parallel) < 2 * ups(serial, "module@")
 
 
+def test_a_controller_that_is_slow(inner: Inner) -> None:
+    """A module's fixture stays up although the controller sends nothing until its neighbours have been torn down."""
+    inner.write(
+        "conftest.py",
+        """
+        from noting import wait_for
+        def pytest_runtest_logreport(report):
+            if not hasattr(report, "worker_id"): return
+            if report.when == "call" and "[0]" in report.nodeid: wait_for("down", "single1")
+        """,
+    )
+    inner.write(
+        "test_slow.py",
+        """
+        import pytest
+        from noting import note
+        @pytest.fixture(scope="module")
+        def module():
+            note("up", "module")
+            yield
+            note("down", "module")
+        @pytest.fixture
+        def single(n):
+            yield
+            note("down", f"single{n}")
+        @pytest.mark.parametrize("n", range(6))
+        def test_it(module, single, n): pass
+        """,
+    )
+    run = inner.workpool("--nf", workers=1)  # in their order: two tests ahead at most
+    assert run.counts == {"passed": 6}, run.text
+    assert (run.noted("up", "module"), run.noted("down", "module")) == (1, 1), run.notes
+
+
 def test_tear_down_before_a_wait(inner: Inner) -> None:
     """A worker without a next test tears down its fixtures at once, not at the end of the run."""
     inner.write(

@@ -33,7 +33,7 @@ def test_inactive_unless_asked(suite: Inner) -> None:
         run = suite.serial(*arguments)
         assert run.noted("worker", "none") == 4
         assert len(run.by_process()) == 1
-        assert "workpool" not in run.text
+        assert "\nworkpool: " not in run.text
 
 
 def test_the_entry_point() -> None:
