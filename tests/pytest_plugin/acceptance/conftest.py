@@ -30,8 +30,11 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
-    """Give the tests of this folder more time: each starts several processes that start others."""
-    if HERE in item.path.parents and item.get_closest_marker("deadline") is None:
+    """Give the tests of this folder more time, and one interpreter: each starts several processes."""
+    if HERE not in item.path.parents:
+        return
+    item.add_marker(pytest.mark.once)
+    if item.get_closest_marker("deadline") is None:
         item.add_marker(pytest.mark.deadline(DEADLINE))
 
 
