@@ -3,8 +3,19 @@
 from __future__ import annotations
 
 import pytest
+from _pytest._code.code import ReprFileLocation
 
+from workpool.pytest_plugin._reports import ShownText
 from workpool.pytest_plugin._roster import Problem
+
+
+class ProblemText(ShownText):
+    """A problem, of which pytest's summary takes the first line: whole on CI, where it does not cut off the text."""
+
+    def __init__(self, problem: Problem) -> None:
+        text = "\n".join(problem.lines)
+        super().__init__(text)
+        self.reprcrash = ReprFileLocation(problem.nodeid, 0, text.partition("\n")[0])
 
 
 class Problems:
@@ -27,5 +38,5 @@ class Problems:
         """Report what was kept, as errors."""
         kept, self._kept = self._kept, []
         for problem in kept:
-            report = pytest.CollectReport(problem.nodeid, "failed", "\n".join(problem.lines), [])
+            report = pytest.CollectReport(problem.nodeid, "failed", ProblemText(problem), [])
             self._config.hook.pytest_collectreport(report=report)

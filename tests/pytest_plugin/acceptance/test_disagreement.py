@@ -71,8 +71,13 @@ def test_a_conftest_that_raises_in_workers(inner: Inner) -> None:
     assert run.counts.get("passed", 0) == 0
 
 
-def test_sessions_that_break(inner: Inner) -> None:
-    """One that ends its process while it collects, and one that raises at its end, are errors, each shown once."""
+@pytest.mark.parametrize("ci", ["", "true"])
+def test_sessions_that_break(inner: Inner, ci: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that ends its process while it collects, and one that raises at its end, are errors, each shown once.
+
+    Also where pytest does not shorten its summary, as it does not on CI.
+    """
+    monkeypatch.setenv("CI", ci)
     inner.write("test_one.py", "def test_1(): pass\ndef test_2(): pass\n")
     inner.write(
         "conftest.py",
