@@ -46,7 +46,7 @@ class Console:
         """Say how many tests there are."""
         if self._reporter is not None:
             if deselected:
-                self._reporter._add_stats("deselected", [None] * deselected)
+                self._reporter._add_stats("deselected", [DeselectedTest()] * deselected)
             self._reporter._numcollected = count + deselected
             self._reporter.report_collect(True)
 
@@ -57,6 +57,16 @@ class Console:
             self._reporter._tw.line(f"[gw{worker}] {line}")
         else:
             print(f"[gw{worker}] {line}")  # noqa: T201 - there is nothing else to write to
+
+
+class DeselectedTest:
+    """Stands among the reporter's statistics for a test that a worker has left out.
+
+    Plugins look there for attributes of their own, and call none of what they find.
+    """
+
+    def __init__(self) -> None:
+        self.nodeid = ""
 
 
 class _Held:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, NamedTuple
 
 from workpool import WorkerCrashed
@@ -9,6 +10,8 @@ from workpool.pytest_plugin._collection import Collected, Place
 from workpool.pytest_plugin._crashes import how_it_ended
 
 _MOST_NAMES = 20  # of tests, in a message
+_WORKER_NAME = re.compile(r"gw\d+")
+"""Two workers that tell the same differ in it."""
 
 
 class Problem(NamedTuple):
@@ -123,7 +126,7 @@ class Roster:
         self._failed.add(worker)
         if worker in self.ready:
             self.ready.remove(worker)
-        text = "\n".join(lines).replace(f"gw{worker}", "gw")
+        text = _WORKER_NAME.sub("", "\n".join(lines))
         is_new = text not in self._problems
         self._problems.add(text)
         return Problem(worker, lines, is_new=is_new)

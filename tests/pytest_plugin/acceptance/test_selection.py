@@ -51,6 +51,23 @@ def test_choosing(suite: Inner, arguments: tuple[str, ...]) -> None:
     assert bool(collected[0]) == bool(collected[1])
 
 
+def test_plugins_that_go_through_the_statistics(suite: Inner) -> None:
+    """They find attributes on all that stands there, deselected tests among it, as many as in a serial run."""
+    suite.write(
+        "conftest.py",
+        """
+        def pytest_terminal_summary(terminalreporter):
+            for category in ("passed", "failed", "deselected"):
+                found = [vars(one) and one.nodeid for one in terminalreporter.stats[category]]
+                terminalreporter.write_line(f"{len(found)} found {category}")
+        """,
+    )
+    runs = assert_same(suite, "-k", "not two")
+    found = [[line for line in run.lines if " found " in line] for run in runs]
+    assert found[0] == found[1]
+    assert "2 found deselected" in found[1]
+
+
 def test_last_failed(suite: Inner, monkeypatch: pytest.MonkeyPatch) -> None:
     """Serial runs and runs in workers each know what failed in the last run of the other."""
     suite.serial()

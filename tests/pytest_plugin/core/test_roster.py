@@ -47,3 +47,14 @@ def test_the_worker_in_the_place_of_the_first_is_compared_too() -> None:
     difference = roster.note_list(0, listed("b"))
     assert difference is not None
     assert (difference.missing, difference.extra) == (["a"], ["b"])
+
+
+def test_what_two_workers_tell_alike_is_new_once() -> None:
+    """Each names itself in it; a path may have the name of one of them."""
+    roster = Roster(2)
+    told = [
+        roster.note_failure(worker, [f"gw{worker} broke", "in /tmp/gw0-7/conftest.py"])
+        for worker in (0, 1)
+    ]
+    assert [problem.is_new for problem in told] == [True, False]
+    assert roster.note_failure(1, ["gw1 broke otherwise"]).is_new
