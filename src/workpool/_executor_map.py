@@ -62,6 +62,7 @@ class BulkJob:
         self.pieces: SimpleQueue[Future[Any]] = SimpleQueue()
         """The pieces in order, then the rest when it has ended."""
         self.rest: Future[Any] = Future(pool, pool._pool._settings, pool._new_id(), None)
+        self.rest._accounted = True  # it is not pending yet: see `start`
         self.rest.add_done_callback(self._on_rest_done)
 
     def start(self) -> None:
@@ -69,6 +70,7 @@ class BulkJob:
         if self.engine.is_closed:
             self.rest._set_exception(PoolClosed("the executor ended before this call"))
             return
+        self.rest._accounted = False
         self.engine.outcomes.pending += 1
         self.engine.tasks_here.add(cast(Any, self.rest))
 
@@ -129,17 +131,22 @@ class BulkJob:
 def submit_all(job: BulkJob, thread: LoopThread, reader: SourceReader) -> None:
     """Read a source to its end and have the items run, those that have come while others are awaited.
 
-    Raises what the source raises; then what has not begun is cancelled.
+    Raises what the source raises. Then, and when an interrupt ends this, what has not begun is cancelled:
+    nobody would come for the results, and a source that is never read to its end keeps the pool pending.
     """
-    thread.post(job.start)
-    if not reader.is_instant:
-        thread.post(partial(_look_later, job, reader))
-    while reader.open:
-        items = reader.read(_MOST_READ)
-        thread.post(partial(job.add, items, last=not reader.open and reader.error is None))
-    if reader.error is not None:
+    try:
+        thread.post(job.start)
+        if not reader.is_instant:
+            thread.post(partial(_look_later, job, reader))
+        while reader.open:
+            items = reader.read(_MOST_READ)
+            thread.post(partial(job.add, items, last=not reader.open and reader.error is None))
+        if reader.error is not None:
+            raise reader.error
+    except BaseException:
+        reader.open = False
         job.cancel()
-        raise reader.error
+        raise
 
 
 def _look_later(job: BulkJob, reader: SourceReader) -> None:

@@ -47,6 +47,20 @@ def run(program: str, folder: Path) -> subprocess.CompletedProcess[str]:
 # Shutting down
 
 
+@pytest.mark.parametrize("error", [SystemExit, KeyboardInterrupt, GeneratorExit, ValueError])
+def test_a_map_that_was_not_read_to_its_end_holds_nothing_up(error: type[BaseException]) -> None:
+    """Whatever ends the reading of its source, calls go on, and a shutdown that waits has an end."""
+
+    def source() -> Iterator[int]:
+        yield -1
+        raise error
+
+    with Executor(1) as executor:
+        with pytest.raises(error):
+            list(executor.map(abs, source()))
+        assert executor.submit(abs, -2).result(20) == 2
+
+
 def test_shutting_down_waits_for_all_calls() -> None:
     """Also when it is done twice; the worker is gone and nothing more is taken."""
     executor = Executor(1)

@@ -186,11 +186,15 @@ class LoopThread:
     # Inside
 
     def _wake(self) -> None:
-        self._woken = True
-        with self._lock:
-            if not self._closed:
-                os.eventfd_write(self._descriptor, 1)
-                return
+        try:
+            self._woken = True
+            with self._lock:
+                if not self._closed:
+                    os.eventfd_write(self._descriptor, 1)
+                    return
+        except BaseException:  # an interrupt: whoever comes next must not take it for done
+            self._woken = False
+            raise
         self._refuse_items()
 
     def _close(self) -> None:
