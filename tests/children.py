@@ -67,20 +67,22 @@ class Gate:
         return os.getpid()
 
     def pass_holding_gil(self) -> int:
-        """As `pass_through`, in one C call that never releases the GIL nor minds a SIGINT."""
+        """As `pass_through`, in one C call that never releases the GIL nor minds an interruption."""
         import ctypes
         import signal
+
+        from workpool._system.status_page import INTERRUPTION
 
         read = ctypes.PyDLL(None).read
         descriptor = os.open(self._passes, os.O_RDONLY)
         buffer = ctypes.create_string_buffer(1)
-        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        signal.pthread_sigmask(signal.SIG_BLOCK, {INTERRUPTION})
         try:
             self.arrive()
             read(descriptor, buffer, 1)
         finally:
             os.close(descriptor)
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {INTERRUPTION})
         return os.getpid()
 
     async def pass_async(self) -> int:

@@ -91,3 +91,16 @@ def task_id(_number: int, client: WorkerClient) -> int:
 async def double_async(number: int) -> int:
     """Return twice a number."""
     return 2 * number
+
+
+def pass_both(gate: Any, second: Any) -> int:
+    """Pass a gate holding the GIL, then another one without; return 300."""
+    gate.pass_holding_gil()
+    second.pass_through()
+    return 300
+
+
+def pass_and_die(gate: Any) -> None:
+    """Pass a gate, then end without a word."""
+    gate.pass_through()
+    os._exit(3)

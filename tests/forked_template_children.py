@@ -85,24 +85,43 @@ def show_unfit() -> None:
 
 
 def show_unsuited() -> None:
-    """Give one to a pool whose workers are to have other variables, and one to two pools."""
+    """Give one to a pool whose workers are to have other variables."""
 
-    async def parents(pools: int, **options: Any) -> tuple[list[int], bool]:
+    async def run() -> None:
         template = workpool.fork_template()
         pid = template._process.pid
-        found = []
-        for _ in range(pools):
-            async with workpool.WorkerPool[Any, Any](
-                CALL, max_workers=1, start_method=template, **options
-            ) as pool:
-                found.append((await pool.add_task((look,)))["parent"] == pid)
+        async with workpool.WorkerPool[Any, Any](
+            CALL, max_workers=1, start_method=template, env={"NEW": "1"}
+        ) as pool:
+            parent = (await pool.add_task((look,)))["parent"]
         template.close()
-        return found, _is_there(pid)
+        _tell(same=parent == pid, left=_is_there(pid))
 
-    _tell(
-        env=asyncio.run(parents(1, env={"NEW": "1"})),
-        two=asyncio.run(parents(2)),
-    )
+    asyncio.run(run())
+
+
+def show_two_pools() -> None:
+    """Give one to two pools."""
+
+    async def run() -> None:
+        template = workpool.fork_template()
+        pid = template._process.pid
+        pools = [
+            workpool.WorkerPool[Any, Any](CALL, max_workers=1, start_method=template)
+            for _ in range(2)
+        ]
+        async with pools[0], pools[1]:
+            first = (await pools[0].add_task((look,)))["parent"] == pid
+            second = []
+            for _ in range(2):
+                try:
+                    second.append(str(await pools[1].add_task((look,))))
+                except RuntimeError as error:
+                    second.append(f"{type(error).__name__}: {error}")
+            later = (await pools[0].add_task((look,)))["parent"] == pid
+        _tell(first=first, second=second, first_later=later)
+
+    asyncio.run(run())
 
 
 def show_unused() -> None:

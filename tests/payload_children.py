@@ -38,6 +38,28 @@ def same(value: Any, *_: Any) -> Any:
     return value
 
 
+def share_and_hold(value: Any) -> Any:
+    """Share an object for as long as this process lives; return it as such."""
+    from workpool import share
+
+    _kept.append(share(value))
+    return _kept[-1]
+
+
+def are_mapped(arrays: list[Any], *_: Any) -> list[bool]:
+    """Say of arrays whether they are read-only, and their memory that of a shared object."""
+    import re
+
+    with open("/proc/self/maps") as file:  # noqa: PTH123 - workers do without pathlib
+        spans = re.findall(r"(\w+)-(\w+) r--s .*/memfd:workpool-shared", file.read())
+    mapped = [range(int(start, 16), int(end, 16)) for start, end in spans]
+    addresses = [array.__array_interface__["data"][0] for array in arrays]
+    return [
+        not array.flags.writeable and any(address in span for span in mapped)
+        for array, address in zip(arrays, addresses, strict=True)
+    ]
+
+
 def keep(value: Any) -> int:
     """Hold something beyond the end of its task."""
     _kept.append(value)

@@ -1,7 +1,7 @@
 """Tasks that end as near as possible to their cancellation or their timeout, with others around them.
 
 Each race is lost by one side in a stretch of a few milliseconds: the outcome against the
-cancellation in the parent, and SIGINT (or its message), 2 ms later, against the end of the task in
+cancellation in the parent, and the signal (or the message), 2 ms later, against the end of the task in
 the worker, which then goes on with a neighbour that nobody may end. Stubborn tasks, which do not
 mind being interrupted, race with the kill at the end of their grace, which is shortened for them.
 """

@@ -14,6 +14,8 @@ from workpool._messages import Listeners
 class Announcer:
     """Calls the user's listeners. What they raise goes to the event loop's exception handler.
 
+    `SystemExit` and the like end the loop, as from any callback, unless `caught` says otherwise.
+
     Never from within: what is to be told waits, in its order, for the event loop's next turn. So a
     listener may do anything, add tasks or kill the pool, and finds the pool's accounts in order.
     """
@@ -25,6 +27,7 @@ class Announcer:
         messages: Listeners,
         events: Listeners,
     ) -> None:
+        self.caught: type[BaseException] = Exception
         self._loop = loop
         self._pool_name = pool_name
         self._messages = messages
@@ -50,7 +53,7 @@ class Announcer:
         """Call a handler, sync or async."""
         try:
             result = handler(*details)
-        except Exception as error:  # noqa: BLE001 - the user's handler must not stop the pool
+        except self.caught as error:  # the user's handler must not stop the pool
             self.report_exception(f"{handler!r} raised", error)
             return
         if asyncio.iscoroutine(result):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from workpool._chunk_size import ChunkSize
 from workpool._chunks import Bulk, Items, Part, Piece, one_by_one
+from workpool._open_source import OpenSource
 from workpool._source_reader import LONGEST_READ, SourceReader
 from workpool._task import Task
 
@@ -126,13 +127,16 @@ class _ChunkFeed:
         sending = asyncio.ensure_future(self._send_when_wanted(items))
         error: Exception | None = None
         try:
-            async for item in source:
-                items.append(item)
-                if self._is_hungry or len(items) >= self._size.next():
-                    await self._wait_for_room()
-                    self._send_some(items)
-                if self._turn_is_over():  # its own waits may never really wait
-                    await asyncio.sleep(0)
+            with OpenSource(self._pool._open_engine()) as open_source:
+                async for item in source:
+                    open_source.is_asked = False
+                    items.append(item)
+                    if self._is_hungry or len(items) >= self._size.next():
+                        await self._wait_for_room()
+                        self._send_some(items)
+                    if self._turn_is_over():  # its own waits may never really wait
+                        await asyncio.sleep(0)
+                    open_source.ask()
         except Exception as raised:  # noqa: BLE001 - the source's; its turn comes after the items
             error = raised
         finally:

@@ -9,8 +9,8 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from workpool._interrupts import SETTLE_SECONDS
-from workpool._system.status_page import IDLE, KEPT, REVOKED, STRETCH
-from workpool._worker.chunks import kept_results, unpack_stretch
+from workpool._system.status_page import IDLE, INTERRUPTION, KEPT, REVOKED, STRETCH
+from workpool._worker.stretches import copy_of_tray, is_of, kept_results, unpack_stretch
 
 if TYPE_CHECKING:
     from workpool._engine import Engine
@@ -51,10 +51,13 @@ class ChunkWatch:
         for attempt, begun in page.held(slot):
             piece = self._piece(attempt) if begun else None
             if piece is not None:
+                kept = page.words[page.field(slot, KEPT)]
+                values = kept_results(copy_of_tray(kept, attempt, page.tray(slot)))
                 word = page.words[page.field(slot, STRETCH)]
                 # Of no stretch of it: it died when it had not come to its first item.
-                piece.argument.suspects = unpack_stretch(word, attempt) or (0, 1)
-                self._hand_out_kept(slot, attempt, piece)
+                first, end = unpack_stretch(word, attempt) or (0, 1)
+                piece.argument.suspects = min(max(first, len(values)), end - 1), end
+                self._hand_out(attempt, piece, values)
 
     def _look(self) -> None:
         engine = self._engine
@@ -81,38 +84,53 @@ class ChunkWatch:
             if piece is not None and not piece.revoked:
                 piece.revoked = True
                 page.words[page.field(worker.slot, REVOKED)] = attempt
-                self._engine.loop.call_later(
-                    SETTLE_SECONDS, self._take_rest, worker, attempt, piece
-                )
+                worker.process.send_signal(INTERRUPTION)  # which cuts the stretch
+                self._engine.loop.call_later(SETTLE_SECONDS, self._take_rest, worker, attempt)
 
-    def _take_rest(self, worker: WorkerProcess, attempt: int, piece: Any) -> None:
-        """Let others run what a stuck worker will not begin."""
-        engine = self._engine
-        if engine.is_closed or piece.done() or engine.fleet.workers[worker.slot] is not worker:
+    def _take_rest(self, worker: WorkerProcess, attempt: int) -> None:
+        """Let others run what a stuck worker will not begin; look again until the chunk has ended.
+
+        The signal may be dealt with late: then the stretch is cut after this was here for the first time.
+        """
+        piece = self._running(worker, attempt)
+        if piece is None:
             return
-        page = engine.dispatcher.page
-        stretch = unpack_stretch(page.words[page.field(worker.slot, STRETCH)], attempt)
-        if (
-            stretch is not None
-        ):  # or it has not come to its first item, and will hand back everything
-            piece.bulk.take_rest(piece, stretch[1])
-            # Later: what is on the tray was there before the word that says so, but other CPUs may
-            # see that the other way round.
-            engine.loop.call_later(SETTLE_SECONDS, self._take_kept, worker, attempt, piece)
-
-    def _take_kept(self, worker: WorkerProcess, attempt: int, piece: Any) -> None:
-        """Hand out what a stuck worker had done before."""
-        engine = self._engine
-        if not (
-            engine.is_closed or piece.done() or engine.fleet.workers[worker.slot] is not worker
-        ):
-            self._hand_out_kept(worker.slot, attempt, piece)
-
-    def _hand_out_kept(self, slot: int, attempt: int, piece: Any) -> None:
         page = self._engine.dispatcher.page
-        values = kept_results(page.words[page.field(slot, KEPT)], attempt, page.tray(slot))
-        if values and not piece.done():
+        stretch = unpack_stretch(page.words[page.field(worker.slot, STRETCH)], attempt)
+        if stretch is None:
+            return  # it has not come to its first item, and will hand back everything
+        piece.bulk.take_rest(piece, stretch[1])
+        # Later: what is on the tray was there before the word that says so, but other CPUs may
+        # see that the other way round.
+        kept = page.words[page.field(worker.slot, KEPT)]
+        call_later = self._engine.loop.call_later
+        call_later(SETTLE_SECONDS, self._take_kept, worker, attempt, kept)
+        call_later(LOOK_SECONDS, self._take_rest, worker, attempt)
+
+    def _take_kept(self, worker: WorkerProcess, attempt: int, kept: int) -> None:
+        """Hand out what a stuck worker had done before."""
+        piece = self._running(worker, attempt)
+        if piece is None:
+            return
+        page = self._engine.dispatcher.page
+        copy = copy_of_tray(kept, attempt, page.tray(worker.slot))
+        if is_of(page.words[page.field(worker.slot, KEPT)], attempt):
+            self._hand_out(
+                attempt, piece, kept_results(copy)
+            )  # or the tray may be another chunk's by now
+
+    @staticmethod
+    def _hand_out(attempt: int, piece: Any, values: list[Any]) -> None:
+        if len(values) > piece.skip and not piece.done():
             piece.bulk.hand_out(piece, attempt, values)
+
+    def _running(self, worker: WorkerProcess, attempt: int) -> Any:
+        """Return the piece that a worker is at with this attempt, or None."""
+        engine = self._engine
+        if engine.is_closed or engine.fleet.workers[worker.slot] is not worker:
+            return None
+        piece = self._piece(attempt)
+        return None if piece is None or piece.done() else piece
 
     def _piece(self, attempt: int) -> Any:
         """Return the piece of several items that has this attempt number, or None."""

@@ -166,15 +166,19 @@ class Bulk:
         items, piece.end = piece.items[end : piece.end], min(end, piece.end)
         if items and not self.stopped:
             self.size.shrink()
-            self._add(piece, items, first=False)
+            self._add(piece, items, gently=True)
 
     def hand_out(self, piece: Any, attempt: int, values: list[Any]) -> None:
-        """End a piece with the results of its first items; another one stands for what it still does."""
+        """End a piece with the results of its first items; another one stands for what it still does.
+
+        Some of them have been handed out already if this one took the place of another.
+        """
         other = self._make(self, piece.items)
         for name in _OF_ATTEMPT:
             setattr(other, name, getattr(piece, name))
         other.end, other.revoked, other.skip = piece.end, piece.revoked, len(values)
         other.rest, piece.rest = piece.rest, [other]
+        del values[: piece.skip]
         self.engine.ledger.dispatched[attempt] = other
         self.engine.chunks.forget(piece)
         self.engine.chunks.watch(other)
@@ -192,7 +196,7 @@ class Bulk:
         self.over += min(begun, piece.end) - piece.skip
         self.engine.chunks.forget(piece)
         if left and wanted and not self.stopped:
-            self._add(piece, left, first=True)
+            self._add(piece, left, gently=piece.revoked)
         else:
             self.over += len(left)
         piece.items = []
@@ -206,20 +210,25 @@ class Bulk:
         middle = (len(items) + 1) // 2
         self._count(failed=-1)
         if not self.stopped:
-            self._add(piece, items[middle:], first=True, cut=False)
-            self._add(piece, items[:middle], first=True, cut=False)
+            self._add(piece, items[middle:], cut=False)
+            self._add(piece, items[:middle], cut=False)
         self._leave(piece, len(items), wanted=False)
         self.over -= 0 if self.stopped else len(items)
         return []
 
-    def _add(self, piece: Any, items: Items, *, first: bool, cut: bool = True) -> None:
-        """Have items that a piece had run as pieces of their own."""
+    def _add(self, piece: Any, items: Items, *, cut: bool = True, gently: bool = False) -> None:
+        """Have items that a piece had run as pieces of their own, before those taken from it earlier.
+
+        `gently`: what comes next to a slow item may be slow, too; so the pieces are small at first.
+        """
         pieces, position = [], 0
         while position < len(items):
             size = self.size.next(len(items) - position) if cut else len(items)
+            if gently:
+                size = min(size, 1 + position // self.size.workers)
             pieces.append(self._make(self, items[position : position + size]))
             position += size
-        piece.rest[0 if first else len(piece.rest) : 0 if first else len(piece.rest)] = pieces
+        piece.rest[:0] = pieces
         # Later: this may be in the middle of something. Until then they count as pending, or the
         # pool would take itself for idle.
         self.engine.outcomes.pending += len(pieces)

@@ -25,6 +25,10 @@ class Ending:
         self.on_stopping: Callable[[], asyncio.Future[None] | None] = lambda: None
         """Called once, when the last task is done and the workers are about to be stopped; the close
         waits for what it returns."""
+        self.is_over = False
+        """Whether no task is pending and none can be added any more."""
+        self.on_over: set[Callable[[], None]] = set()
+        """Called when that is so."""
         self._engine = engine
         self._stopping: asyncio.Future[None] | None = None
         self._waiters = Waiters(engine.loop)
@@ -72,6 +76,7 @@ class Ending:
             message = f"the pool {engine.options.name!r} was killed before this task ended"
             engine.outcomes.fail(task, PoolClosed(message))
         self._waiters.release()
+        self._tell_over()
 
     def abandon(self) -> None:
         """Let everything go as if this process had ended; see `Fleet.abandon`."""
@@ -87,7 +92,13 @@ class Ending:
             self._engine.fleet.let_go_in_child()
             self._engine.dispatcher.close()
 
+    def _tell_over(self) -> None:
+        self.is_over = True
+        for function in tuple(self.on_over):
+            function()
+
     def _stop_workers(self) -> None:
+        self._tell_over()
         self._stopping = self.on_stopping()
         if self._stopping is not None:
             self._stopping.add_done_callback(lambda _: self.finish())

@@ -55,7 +55,7 @@ class Estimates:
             cost = float(function(*details))
             if not isfinite(cost):
                 raise ValueError(f"{cost} is not a number of seconds")
-        except Exception as error:  # noqa: BLE001 - the user's function
+        except self._announcer.caught as error:  # it is the user's function
             self._announcer.report_exception(f"{name} failed", error)
             return None
         return cost

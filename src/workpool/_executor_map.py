@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from workpool._chunk_size import ChunkSize
 from workpool._chunks import Bulk, Items, Piece
-from workpool._executor_pool import ExecutorStartError, Future, is_of_start
+from workpool._executor_pool import ExecutorStartError, Future, is_of_start, show_call
 from workpool.errors import PoolClosed
 from workpool.sync._task import Task
 
@@ -36,6 +36,7 @@ class FuturePiece(Piece, Future[Any]):
     def _set_exception(self, error: Any) -> None:
         if is_of_start(error) and not isinstance(error, ExecutorStartError):
             error = self._pool.start_failed(error)
+        show_call(error, self.argument)
         Piece._set_exception(self, error)
 
 

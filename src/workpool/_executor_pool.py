@@ -2,22 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures._base import PENDING
 from concurrent.futures.process import BrokenProcessPool
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from workpool.errors import EntrypointError, PoolClosed, SerializationError, WorkerStartError
+from workpool._functions_of_main import shown_function
+from workpool._serialization import brief
+from workpool._worker.calls import call
+from workpool._worker_crashed import WorkerCrashed
+from workpool.errors import (
+    EntrypointError,
+    PoolClosed,
+    SerializationError,
+    TaskTimeout,
+    WorkerStartError,
+)
 from workpool.sync import Task, WorkerPool
 
 if TYPE_CHECKING:
+    from workpool._worker.chunks import Chunk
     from workpool.sync._service import Service
 
 T = TypeVar("T")
 
 Work = tuple[Any, ...]
 """A call: (function, arguments) or (function, arguments, keyword arguments)."""
+
+
+_OWN_ENTRYPOINT = f"{call.__module__}:{call.__name__}"
+_LONGEST_SHOWN = 120
+
+_SHOWING_ARGUMENTS = (WorkerCrashed, TaskTimeout, SerializationError)
+"""Errors of the pool's that may show the argument of their task."""
 
 
 class ExecutorStartError(WorkerStartError, BrokenProcessPool):
@@ -50,6 +68,7 @@ class Future(Task[T]):
         super()._set_result(result)
 
     def _set_exception(self, error: BaseException) -> None:
+        show_call(error, self.argument)
         self.argument = None
         if is_of_start(error):
             error = self._pool.start_failed(error)
@@ -92,6 +111,9 @@ class ExecutorPool(WorkerPool[Work, Any]):
         why = str(error)
         if self.has_initializer:
             why = why.replace("on_worker_start", "the initializer")
+            why = why.replace(
+                f"the entrypoint {_OWN_ENTRYPOINT}", "the initializer with its initargs"
+            )
         failure = ExecutorStartError(
             f"the workers of the executor {self.name!r} could not be started: {why}"
         )
@@ -114,3 +136,24 @@ def is_of_start(error: BaseException) -> bool:
     if isinstance(error, SerializationError):
         return error.subject == "entrypoint"
     return isinstance(error, WorkerStartError | EntrypointError)
+
+
+def show_call(error: BaseException, argument: Work | Chunk | None) -> None:
+    """Have an error say ``f(1)`` where the pool, which knows arguments only, says ``(f, (1,))``."""
+    if not isinstance(error, _SHOWING_ARGUMENTS) or not isinstance(argument, tuple):
+        return
+    if isinstance(error, SerializationError) and error.subject != "argument":
+        return
+    pools, own = brief(argument), _shown_call(*argument)
+    if pools in (text := str(error)):
+        text = text.replace(f"the argument {pools}", f"the call {own}").replace(pools, own)
+        error.args = (text,)
+
+
+def _shown_call(
+    function: object, arguments: tuple[Any, ...], keywords: Mapping[str, Any] | None = None
+) -> str:
+    given = [*map(brief, arguments), *(f"{k}={brief(v)}" for k, v in (keywords or {}).items())]
+    text = ", ".join(given)
+    shortened = text if len(text) <= _LONGEST_SHOWN else f"{text[: _LONGEST_SHOWN - 3]}..."
+    return f"{shown_function(function)}({shortened})"

@@ -22,7 +22,8 @@ class ForkedTemplate:
 
     Made by `fork_template`. It makes the workers of one pool, and ends with that pool, with `close`, or
     with this process. A pool that it does not suit, because its workers are to have other environment
-    variables or another directory, or because another pool has it, starts a template of its own.
+    variables or another directory, starts a template of its own. The tasks that a second pool would
+    start its first worker for fail with `RuntimeError`.
     """
 
     def __init__(self, process: Process, control: socket.socket, liveness: int) -> None:
@@ -32,18 +33,25 @@ class ForkedTemplate:
         self._surroundings = _surroundings(os.environ)
         self._owner = os.getpid()
         self._is_free = True
+        self._has_pool = False
         close_when_forked(self)
 
     def take(self, environment: Mapping[str, str]) -> tuple[Process, socket.socket, int] | None:
-        """For the pool: hand over process, control socket and liveness pipe; None if it does not suit."""
+        """For the pool: hand over process, control socket and liveness pipe; None if it does not suit.
+
+        Raises `RuntimeError` if another pool has it, or has had it.
+        """
         suits = self._surroundings == _surroundings(environment)
         with no_fork:  # two pools in two threads may ask at once
-            if not self._is_free or not suits:
+            had_pool, is_taken = self._has_pool, self._is_free and suits
+            if is_taken:
+                self._is_free, self._has_pool = False, True
+                is_closed(self)
+            else:
                 self.close()
-                return None
-            self._is_free = False
-            is_closed(self)
-        return self._process, self._control, self._liveness
+        if had_pool:
+            raise _two_pools()
+        return (self._process, self._control, self._liveness) if is_taken else None
 
     def close(self) -> None:
         """End it, unless a pool has it. Closing twice does no harm."""
@@ -131,6 +139,17 @@ def _be_template(control: int, liveness: int, imports: list[str]) -> NoReturn:
     from workpool._worker.forked_template import be_template
 
     be_template(control, liveness, imports)
+
+
+def _two_pools() -> RuntimeError:
+    import logging
+
+    message = (
+        "what fork_template() returned was given to two pools, and makes the workers of one: the other "
+        "was first. Call fork_template() once for each pool, or give this one start_method='template'."
+    )
+    logging.getLogger("workpool").error(message)  # no task may wait for that worker, and be told
+    return RuntimeError(message)
 
 
 def _surroundings(environment: Mapping[str, str]) -> tuple[dict[str, str], str]:

@@ -18,6 +18,7 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from workpool._batch import SAFE_TYPES
+from workpool._serialization import brief
 from workpool._worker.calls import complete_function, function_of_main, names_of_main
 
 _numbers = count(1)
@@ -30,6 +31,7 @@ class FunctionOfMain:
     def __init__(self, function: Any) -> None:
         self._number = next(_numbers)
         self._data = zlib.compress(_dumps(function), 1)
+        self._text = shown_function(function)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Make `functools.partial` accept it; never called."""
@@ -38,8 +40,17 @@ class FunctionOfMain:
     def __reduce__(self) -> tuple[Any, ...]:
         return function_of_main, (self._number, self._data)
 
+    def __repr__(self) -> str:
+        return self._text
+
 
 SAFE_TYPES.add(FunctionOfMain)
+
+
+def shown_function(function: object) -> str:
+    """Return a function for messages: its name, if it has one."""
+    name = getattr(function, "__qualname__", None)
+    return name if isinstance(name, str) else brief(function)
 
 
 def portable(function: Any) -> Any:
@@ -118,8 +129,14 @@ def _sharing_names(function: FunctionType, reduced: tuple[Any, ...]) -> tuple[An
     return (
         make,
         (code, _names, *others),
-        (details["__globals__"], rest),
+        (_names_for(function, details["__globals__"]), rest),
         None,
         None,
         complete_function,
     )
+
+
+def _names_for(function: FunctionType, names: dict[str, Any]) -> dict[str, Any]:
+    """Return a function's global names, with what ``from . import ...`` in it needs (``python -m``)."""
+    package = function.__globals__.get("__package__")
+    return {**names, "__package__": package} if package else names

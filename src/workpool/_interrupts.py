@@ -20,7 +20,6 @@ other task could go on either; that one is killed with all it holds.
 from __future__ import annotations
 
 import asyncio
-import signal
 import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -33,7 +32,7 @@ from workpool._frames import (
     task_of_attempt,
 )
 from workpool._patient_timer import PatientTimer
-from workpool._system.status_page import CONDEMNED, INTERRUPT, MAIL, MAIL_READ
+from workpool._system.status_page import CONDEMNED, INTERRUPT, INTERRUPTION, MAIL, MAIL_READ
 
 if TYPE_CHECKING:
     from workpool._dispatcher import Dispatcher
@@ -171,7 +170,7 @@ class Interrupts:
         else:
             page = self._dispatcher.page
             page.words[page.field(worker.slot, INTERRUPT)] = attempt
-            worker.process.send_signal(signal.SIGINT)
+            worker.process.send_signal(INTERRUPTION)
         PatientTimer(self._loop, CANCEL_GRACE, self._condemn, worker, attempt, self._sent(worker))
 
     def _condemn(self, worker: WorkerProcess, attempt: int, interruption: int) -> None:

@@ -43,12 +43,31 @@ class _Sink:
         self.write = self.pieces.append
 
 
+class _ReducingPickler(pickle.Pickler):
+    """Asks a function first how an object is reduced."""
+
+    def __init__(self, sink: Any, keep_in_band: Any, reduce: Callable[[Any], Any]) -> None:
+        super().__init__(sink, 5, buffer_callback=keep_in_band)
+        self._reduce = reduce
+
+    def reducer_override(self, obj: Any) -> Any:
+        return self._reduce(obj)
+
+
 def pieces_of(
-    value: object, keep_in_band: Callable[[Any], bool] | None = None
+    value: object,
+    keep_in_band: Callable[[Any], bool] | None = None,
+    reduce: Callable[[Any], Any] | None = None,
 ) -> list[bytes | bytearray]:
-    """Pickle `value` in pieces; raises whatever pickling it raises."""
+    """Pickle `value` in pieces; raises whatever pickling it raises.
+
+    `reduce` is asked first, as a pickler's `reducer_override` is.
+    """
     sink = _Sink()
-    pickler = pickle.Pickler(sink, 5, buffer_callback=keep_in_band)
+    if reduce is None:
+        pickler = pickle.Pickler(sink, 5, buffer_callback=keep_in_band)
+    else:
+        pickler = _ReducingPickler(sink, keep_in_band, reduce)
     pickler.dispatch_table = {**copyreg.dispatch_table, **REDUCERS}
     pickler.dump(value)
     return sink.pieces
@@ -84,12 +103,14 @@ def array_of(typecode: str, buffer: Any) -> array[Any]:
 def view_of(buffer: Any, kind: str, shape: tuple[int, ...], readonly: bool) -> memoryview:
     """Return a `memoryview` over a buffer that came with the pickle; nothing is copied.
 
-    Of elements that `memoryview.cast` does not know it is one of bytes.
+    Of elements that `memoryview.cast` does not know it is one of bytes; of none it has one dimension.
     """
     view = memoryview(buffer)
     if readonly:
         view = view.toreadonly()
     view = view.cast("B")
-    if kind not in _FORMATS or 0 in shape:
+    if kind not in _FORMATS:
         return view
+    if 0 in shape:  # `cast` refuses it
+        return view.cast(kind)  # type: ignore[call-overload, no-any-return]
     return view.cast(kind, shape)  # type: ignore[call-overload, no-any-return]

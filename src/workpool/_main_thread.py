@@ -65,6 +65,10 @@ class MainThread:
         except Exception as error:  # noqa: BLE001 - everything belongs to the task
             task.attempts = 1
             outcomes.fail(task, error)
+        except (SystemExit, KeyboardInterrupt) as error:
+            task.attempts = 1
+            outcomes.fail(task, error)
+            raise  # they end the event loop, as out of any asyncio task
         else:
             task.attempts = 1
             if not task.done():

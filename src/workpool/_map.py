@@ -6,7 +6,12 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from workpool._open_source import OpenSource
+
+if TYPE_CHECKING:
+    from workpool._engine import Engine
 
 ArgT = TypeVar("ArgT")
 ResultT = TypeVar("ResultT")
@@ -15,14 +20,19 @@ FutureT = TypeVar("FutureT", bound="asyncio.Future[Any]")
 _LONGEST_TURN = 0.001
 """Seconds a source may be read for before the event loop has a turn."""
 
+_MOST_TOGETHER = 64
+
 Source = Iterable[ArgT] | AsyncIterable[ArgT]
 
 
 async def map_ordered(
-    source: Source[ArgT], buffer: int, add: Callable[[ArgT], asyncio.Future[ResultT]]
+    source: Source[ArgT],
+    buffer: int,
+    add: Callable[[ArgT], asyncio.Future[ResultT]],
+    open_engine: Callable[[], Engine],
 ) -> AsyncIterator[ResultT]:
     """Yield the results in the order of the source."""
-    feed = _Feed(source, buffer, add, ordered=True)
+    feed = _Feed(source, buffer, add, open_engine, ordered=True)
     try:
         while (future := await feed.next()) is not None:
             result = await future
@@ -33,10 +43,13 @@ async def map_ordered(
 
 
 async def map_as_completed(
-    source: Source[ArgT], buffer: int, add: Callable[[ArgT], asyncio.Future[ResultT]]
+    source: Source[ArgT],
+    buffer: int,
+    add: Callable[[ArgT], asyncio.Future[ResultT]],
+    open_engine: Callable[[], Engine],
 ) -> AsyncIterator[ResultT]:
     """Yield the results as they come."""
-    feed = _Feed(source, buffer, add, ordered=False)
+    feed = _Feed(source, buffer, add, open_engine, ordered=False)
     try:
         while (future := await feed.next()) is not None:
             feed.make_room()
@@ -46,14 +59,34 @@ async def map_as_completed(
 
 
 async def tasks_as_ended(
-    source: Source[ArgT], buffer: int, add: Callable[[ArgT], FutureT]
+    source: Source[ArgT],
+    buffer: int,
+    add: Callable[[ArgT], FutureT],
+    open_engine: Callable[[], Engine],
 ) -> AsyncIterator[FutureT]:
     """Yield the tasks themselves as they end, in whatever way; room is made when the next is taken."""
-    feed = _Feed(source, buffer, add, ordered=False)
+    feed = _Feed(source, buffer, add, open_engine, ordered=False)
     try:
         while (future := await feed.next()) is not None:
             yield future  # type: ignore[misc]  # it came from `add`
             feed.make_room()
+    finally:
+        await feed.stop()
+
+
+async def tasks_ended_together(
+    source: Source[ArgT],
+    buffer: int,
+    add: Callable[[ArgT], FutureT],
+    open_engine: Callable[[], Engine],
+) -> AsyncIterator[list[FutureT]]:
+    """As `tasks_as_ended`, but yield lists of the tasks that have ended meanwhile."""
+    feed = _Feed(source, buffer, add, open_engine, ordered=False)
+    try:
+        while (future := await feed.next()) is not None:
+            futures = [future, *feed.more(_MOST_TOGETHER - 1)]
+            yield futures  # type: ignore[misc]  # they came from `add`
+            feed.make_room(len(futures))
     finally:
         await feed.stop()
 
@@ -69,9 +102,11 @@ class _Feed:
         source: Source[Any],
         buffer: int,
         add: Callable[[Any], asyncio.Future[Any]],
+        open_engine: Callable[[], Engine],
         *,
         ordered: bool,
     ) -> None:
+        self._open_engine = open_engine
         self._buffer = buffer
         self._add = add
         self._ordered = ordered
@@ -91,9 +126,13 @@ class _Feed:
             await self._change()
         return self._next.popleft()
 
-    def make_room(self) -> None:
-        """Note that the consumer has taken a result."""
-        self._held -= 1
+    def more(self, most: int) -> list[asyncio.Future[Any]]:
+        """Return so many tasks that have ended at most; for consumers who get them in this order."""
+        return [self._next.popleft() for _ in range(min(most, len(self._next)))]
+
+    def make_room(self, count: int = 1) -> None:
+        """Note that the consumer has taken so many results."""
+        self._held -= count
         self._changed.set()
 
     async def stop(self) -> None:
@@ -111,10 +150,13 @@ class _Feed:
     async def _feed(self, source: Source[Any]) -> None:
         try:
             if isinstance(source, AsyncIterable):
-                async for argument in source:
-                    await self._enter(argument)
-                    if self._turn_is_over():  # its own waits may never really wait
-                        await asyncio.sleep(0)
+                with OpenSource(self._open_engine()) as open_source:
+                    async for argument in source:
+                        open_source.is_asked = False
+                        await self._enter(argument)
+                        if self._turn_is_over():  # its own waits may never really wait
+                            await asyncio.sleep(0)
+                        open_source.ask()
             else:
                 for argument in source:
                     await self._enter(argument)

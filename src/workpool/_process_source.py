@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractContextManager, aclosing, nullcontext
 from inspect import isawaitable
 from typing import TYPE_CHECKING, Any
 
-from workpool._progress import CompletionEvent, ErrorEvent, ProcessSummary, Progress
+from workpool._progress import CompletionEvent, ErrorEvent, ProcessSummary, Progress, label_of
 from workpool.errors import TaskCancelled
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ class SourceProcess:
         self._failed = 0
         self._errors: list[BaseException] = []
 
-    async def run(self, tasks: AsyncIterator[Task[Any]]) -> ProcessSummary:
+    async def run(self, tasks: AsyncIterator[Any]) -> ProcessSummary:
         """Go through the tasks as they end; raise at the end what they raised."""
         with self._bar as bar:
             try:
@@ -96,13 +96,15 @@ class SourceProcess:
         text += f", and then {type(of_source).__name__} ended the reading of the source"
         return BaseExceptionGroup(text, [*self._errors, of_source])
 
-    @staticmethod
-    async def _call(handler: Handler, detail: Any) -> Any:
+    async def _call(self, handler: Handler, detail: Any) -> Any:
         try:
             answer = handler(detail)
-            return await answer if isawaitable(answer) else answer
+            return await self._awaited(answer) if isawaitable(answer) else answer
         except Exception as error:
             raise _HandlerFailed(error) from error
+
+    async def _awaited(self, answer: Awaitable[Any]) -> Any:
+        return await answer
 
 
 class _HandlerFailed(Exception):
@@ -118,14 +120,18 @@ def _error_of(task: Task[Any]) -> BaseException | None:
 
 
 def progress_bar(
-    progress: bool | str, total: int | None
+    progress: bool | str | None, total: int | None
 ) -> AbstractContextManager[ProgressBar | None]:
-    """Return the bar that ``progress=`` asks for, or a context of None. Raises `ImportError`."""
-    if progress is False:
+    """Return the bar that ``progress=`` asks for, or a context of None.
+
+    Raises `ImportError` without rich, `TypeError` for what asks for nothing.
+    """
+    label = label_of(progress)
+    if label is None:
         return nullcontext()
     from workpool._progress_bar import ProgressBar
 
-    return ProgressBar("" if progress is True else progress, total)
+    return ProgressBar(label, total)
 
 
 def length_of(source: Any) -> int | None:

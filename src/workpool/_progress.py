@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from workpool._serialization import brief
+
 ArgT = TypeVar("ArgT")
 ResultT = TypeVar("ResultT")
 
@@ -45,6 +47,20 @@ class ErrorEvent(Generic[ArgT]):
     argument: ArgT
     error: BaseException
     progress: Progress
+
+
+def label_of(progress: bool | str | None) -> str | None:
+    """Return the label of the bar that ``progress=`` asks for, ``""`` for none; None for no bar.
+
+    Raises `TypeError` for anything that is neither a yes or no nor a label.
+    """
+    if progress is None or progress is False:
+        return None
+    if progress is True:
+        return ""
+    if isinstance(progress, str):
+        return progress
+    raise TypeError(f"progress must be True, False, None or a label, not {brief(progress)}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,7 +28,7 @@ class ProgressBar:
 
     def __init__(self, label: str, total: int | None) -> None:
         columns = [
-            *([rich_progress.TextColumn("{task.description}")] if label else []),
+            *([rich_progress.TextColumn("{task.description}", markup=False)] if label else []),
             rich_progress.BarColumn(),
             rich_progress.MofNCompleteColumn(),
             rich_progress.TextColumn("[red]{task.fields[failed]}"),

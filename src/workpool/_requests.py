@@ -31,7 +31,11 @@ class Requests:
         """Send a request; return its answer, or raise what the handler raised."""
         body = dumps(content, side="pool", subject="request")
         if worker.state == EXITED:
-            raise _worker_ended(worker)
+            raise _worker_ended(
+                worker,
+                "has ended: it can be asked nothing. pool.workers has those that live; restart() "
+                "returns the handle of the one it has started in its place",
+            )
         self._last_number += 1
         number = self._last_number
         answer = self._loop.create_future()
@@ -70,11 +74,10 @@ class Requests:
             return  # with it, whoever waited
         for asked, answer in list(self._waiting.values()):
             if asked is worker and not answer.done():
-                answer.set_exception(_worker_ended(worker))
+                answer.set_exception(_worker_ended(worker, "ended before it answered"))
 
 
-def _worker_ended(worker: WorkerProcess) -> RequestFailed:
+def _worker_ended(worker: WorkerProcess, how: str) -> RequestFailed:
     return RequestFailed(
-        f"worker {worker.slot} (pid {worker.process.pid}) ended before it answered",
-        error_type="WorkerEnded",
+        f"worker {worker.slot} (pid {worker.process.pid}) {how}", error_type="WorkerEnded"
     )

@@ -56,8 +56,9 @@ _SHORT_IN_A_ROW = 32
 class Serializer:
     """Pickles the objects of one side, one at a time; not for use by several threads."""
 
-    def __init__(self, side: str) -> None:
+    def __init__(self, side: str, reduce: Callable[[Any], Any] | None = None) -> None:
         self.side = side
+        self._reduce = reduce  # for `dumps_in_pieces`, which asks it first how an object is reduced
         self.buffers: list[pickle.PickleBuffer] = []
         """The large buffers of the object pickled last, in the order `loads` wants them."""
         self._keep = self._keep_in_band
@@ -111,7 +112,7 @@ class Serializer:
             self._count_short(len(data))
             return data
         try:
-            pieces = pieces_of(value, self._keep)
+            pieces = pieces_of(value, self._keep, self._reduce)
             if not any(map(_names_main, pieces)):
                 return self._joined(pieces)
         except TaskCancelled:
@@ -119,7 +120,7 @@ class Serializer:
         except FOREIGN_ERRORS:  # whatever it was, cloudpickle gets its try
             pass
         self.buffers = []
-        return _by_value(value, self._keep, self.side, subject)
+        return _by_value(value, self._keep, self.side, subject, self._reduce)
 
     def _joined(self, pieces: list[bytes | bytearray]) -> bytes | LongPickle:
         long = LongPickle(pieces)
@@ -169,8 +170,14 @@ def dumps(value: object, *, side: str, subject: str) -> bytes:
     return _by_value(value, None, side, subject)
 
 
-def _by_value(value: object, keep_in_band: Any, side: str, subject: str) -> bytes:
+def _by_value(
+    value: object, keep_in_band: Any, side: str, subject: str, reduce: Any = None
+) -> bytes:
     try:
+        if reduce is not None:
+            from workpool._reducing_by_value import dumps_reduced
+
+            return dumps_reduced(value, keep_in_band, reduce)
         from workpool._pickling_by_value import dumps_by_value
 
         return dumps_by_value(value, keep_in_band)

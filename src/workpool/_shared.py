@@ -6,17 +6,21 @@ import contextlib
 import os
 from pathlib import Path
 from pickle import PickleBuffer
-from threading import RLock
+from threading import RLock, local
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, Protocol, Self, TypeVar
 from weakref import WeakSet
 
-from workpool._attached import TAG_BYTES, attached, copied, map_shared, unpickled
-from workpool._serialization import Serializer
+from workpool._attached import TAG_BYTES, attached, copied, forget, map_shared, unpickled
+from workpool._contiguous import array_reducer
+from workpool._serialization import OUT_OF_BAND_BYTES, Serializer
 from workpool._system.memory import Layout
+from workpool._system.shortage import explained
 from workpool.errors import SerializationError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from workpool._attached import Parts
 
 ValueT = TypeVar("ValueT")
@@ -37,7 +41,8 @@ def share(value: ValueT) -> Shared[ValueT]:
 
     Pass what this returns to any task, alone or within its argument: the task gets the object itself,
     with large buffers (numpy arrays, pyarrow tables, memoryviews) mapped and read-only, everything
-    else made anew for each task. Blocks while it writes; any thread may call it. Raises
+    else made anew for each task. Arrays that are not contiguous are made so. Shared objects within it
+    are kept open as long as it is open. Blocks while it writes; any thread may call it. Raises
     `SerializationError` if the object cannot be pickled, `OSError` if there is no memory or
     descriptor for it.
     """
@@ -56,12 +61,18 @@ class Shared(Generic[ValueT]):
         self._descriptor = -1
         self._was_sent = False
         self._tag = os.urandom(TAG_BYTES)
-        serializer = Serializer("pool")
-        data = serializer.dumps_in_pieces(value, "shared object")
+        serializer = Serializer("pool", array_reducer(OUT_OF_BAND_BYTES))
+        with _shared_within() as within:
+            data = serializer.dumps_in_pieces(value, "shared object")
+        self._within = within  # nobody else may hold them
         layout = Layout(data, [self._tag, *serializer.take_buffers()])
         self.nbytes = layout.size
         """Bytes of memory it takes, once for all."""
-        self._descriptor = layout.write_to_new_file("shared")
+        try:
+            self._descriptor = layout.write_to_new_file("shared")
+        except OSError as error:
+            what = f"an object of {layout.size:,} bytes could not be shared"
+            raise explained(error, what) from error
 
     @property
     def closed(self) -> bool:
@@ -69,7 +80,11 @@ class Shared(Generic[ValueT]):
         return self._descriptor < 0
 
     def get(self) -> ValueT:
-        """Return the object as tasks get it, read-only where it is mapped. `ValueError` when closed."""
+        """Return the object as tasks get it, read-only where it is mapped.
+
+        What is mapped stays so until the last of it is let go of, also when this is closed. Raises
+        `SerializationError` when it is closed already, `OSError` if there is no descriptor left.
+        """
         value: ValueT = unpickled(*self._map())
         return value
 
@@ -82,13 +97,18 @@ class Shared(Generic[ValueT]):
         if descriptor < 0:
             return
         os.close(descriptor)
+        self._within = []
         if self._was_sent:
+            forget(self._tag)
             with _pools_lock:
                 pools = list(_pools)
             for pool in pools:
                 pool.forget_shared(self._tag)
 
     def __enter__(self) -> Self:
+        """Raise `SerializationError` when it is closed already."""
+        if self.closed:
+            raise _closed()
         return self
 
     def __exit__(
@@ -111,7 +131,9 @@ class Shared(Generic[ValueT]):
             data, buffers = self._map()
             return copied, tuple(map(PickleBuffer, (data, *buffers)))
         self._was_sent = True
-        return attached, (os.getpid(), descriptor, self._tag)
+        if _pickling.found is not None:
+            _pickling.found.append(self)
+        return attached, (os.getpid(), descriptor, self._tag, bool(_pools))
 
     def __repr__(self) -> str:
         return f"<Shared {'closed' if self.closed else f'{self.nbytes} bytes'}>"
@@ -119,9 +141,33 @@ class Shared(Generic[ValueT]):
     def _map(self) -> Parts:
         if self._descriptor < 0:
             raise _closed()
-        parts = map_shared(os.dup(self._descriptor), self._tag)
+        try:
+            parts = map_shared(os.dup(self._descriptor), self._tag)
+        except OSError as error:
+            raise explained(error, "a shared object could not be mapped") from error
         assert parts is not None
         return parts
+
+
+class _Pickling(local):
+    """What a thread has found while it pickles an object that is to be shared."""
+
+    found: list[Shared[Any]] | None = None
+
+
+_pickling = _Pickling()
+
+
+@contextlib.contextmanager
+def _shared_within() -> Iterator[list[Shared[Any]]]:
+    """Collect the shared objects that this thread pickles meanwhile."""
+    before = _pickling.found
+    found: list[Shared[Any]] = []
+    _pickling.found = found
+    try:
+        yield found
+    finally:
+        _pickling.found = before
 
 
 def watch(pool: _Pool) -> None:

@@ -15,17 +15,20 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-def shown(results: AsyncIterator[T], progress: bool | str, source: Any) -> AsyncIterator[T]:
-    """Return an iterator over the same results, with a bar if that is wanted. Raises `ImportError`."""
-    if progress is False:
+def shown(results: AsyncIterator[T], progress: bool | str | None, source: Any) -> AsyncIterator[T]:
+    """Return an iterator over the same results, with a bar if that is wanted.
+
+    Raises `ImportError` and `TypeError` as `progress_bar` does.
+    """
+    if progress is False or progress is None:
         return results
     total = length_of(source)
     return _follow_async(results, progress_bar(progress, total), total)
 
 
-def shown_blocking(results: Iterator[T], progress: bool | str, source: Any) -> Iterator[T]:
+def shown_blocking(results: Iterator[T], progress: bool | str | None, source: Any) -> Iterator[T]:
     """As `shown`, for an ordinary iterator."""
-    if progress is False:
+    if progress is False or progress is None:
         return results
     total = length_of(source)
     return _follow(results, progress_bar(progress, total), total)

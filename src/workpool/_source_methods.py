@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 from workpool._checks import check_callable, check_count, check_source
 from workpool._chunk_map import map_chunks
 from workpool._chunk_size import ChunkSize
-from workpool._map import map_as_completed, map_ordered, tasks_as_ended
+from workpool._map import map_as_completed, map_ordered, tasks_as_ended, tasks_ended_together
 from workpool._process_source import SourceProcess, length_of, progress_bar
 from workpool._progress import CompletionEvent, ErrorEvent, ProcessSummary
 from workpool._retry_policy import RetryPolicy
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 ArgT = TypeVar("ArgT")
 ResultT = TypeVar("ResultT")
+ProcessT = TypeVar("ProcessT", bound=SourceProcess)
 
 MAP_BUFFER = 1024
 """Tasks between a source and its consumer unless told otherwise, where items are not chunked: enough
@@ -40,13 +41,14 @@ class SourceMethods(Generic[ArgT, ResultT]):
         retries: int | RetryPolicy | None = None,
         key: Hashable | None = None,
         chunksize: int | None = None,
-        progress: bool | str = False,
+        progress: bool | str | None = False,
     ) -> AsyncIterator[ResultT]:
         """Run every item of a source; iterate over the results in the source's order.
 
         Items that take less than a millisecond travel in chunks, each of which is one task, as soon as
         some have shown it. The first failure is raised in its place and ends the iteration; that, and
-        leaving the loop early (``aclose()`` of the iterator), cancels what is in flight. Of a chunk
+        leaving the loop early (``aclose()`` of the iterator), cancels what is in flight. If the pool ends
+        before an async source does, `PoolClosed` is raised after the results of what was taken. Of a chunk
         with an item that fails, those behind it are not run. If a worker dies, `WorkerCrashed` is raised
         in the place of the first item whose result is lost.
 
@@ -58,8 +60,8 @@ class SourceMethods(Generic[ArgT, ResultT]):
                 item is a task of its own; so it is while somebody listens to the events of tasks, with
                 a pool's `inherent_cost` or `worker_cost`, and if the entrypoint is async, takes the
                 client or has a `pre_task` hook.
-            chunksize: None to have it found out; otherwise the most items that travel together, 1
-                for each by itself. The items of a chunk are pickled together, as are its results: an
+            chunksize: None to have it found out; otherwise the most items that travel together (at
+                most 65,535), 1 for each by itself. The items of a chunk are pickled together, as are its results: an
                 object that several of them refer to stays one object.
             progress: True, or a label, draws a bar as `process` does.
         """
@@ -75,7 +77,7 @@ class SourceMethods(Generic[ArgT, ResultT]):
         retries: int | RetryPolicy | None = None,
         key: Hashable | None = None,
         chunksize: int | None = None,
-        progress: bool | str = False,
+        progress: bool | str | None = False,
     ) -> AsyncIterator[ResultT]:
         """As `map`, but iterate over the results as they come."""
         results = self._map(source, buffer, timeout, retries, key, chunksize, ordered=False)
@@ -93,7 +95,7 @@ class SourceMethods(Generic[ArgT, ResultT]):
         timeout: float | None = None,
         retries: int | RetryPolicy | None = None,
         key: Hashable | None = None,
-        progress: bool | str = False,
+        progress: bool | str | None = False,
     ) -> ProcessSummary:
         """Run every item of a source to its end; return how many there were and how they ended.
 
@@ -102,7 +104,8 @@ class SourceMethods(Generic[ArgT, ResultT]):
         what is in flight is finished, then the error is raised, in the group if there are others.
         A handler that raises, and cancelling this coroutine, cancel what is in flight. Items end,
         and handlers are called, one after the other, in no particular order; at most `buffer`
-        items are in flight or wait for a handler, so that slow handlers slow the reading down.
+        items are in flight or wait for a handler, so that slow handlers slow the reading down. If the pool
+        ends before the source does, `PoolClosed` is raised like what a source raises.
 
         Arguments:
             on_complete: called with a `CompletionEvent` for every result; may be async.
@@ -114,17 +117,27 @@ class SourceMethods(Generic[ArgT, ResultT]):
             progress: True, or a label, to draw a progress bar on standard error or in a notebook
                 (needs the extra ``progress``).
         """
-        check_source(source)
-        for name, handler in (("on_complete", on_complete), ("on_error", on_error)):
-            check_callable(name, handler)
-        check_callable("is_success", is_success)
-        if total is None:
-            total = length_of(source)
-        else:
-            check_count("total", total, at_least=0)
-        tasks = tasks_as_ended(source, _buffer(buffer), self._adder(timeout, retries, key))
-        bar = progress_bar(progress, total)
-        return await SourceProcess(total, on_complete, on_error, is_success, bar).run(tasks)
+        process = new_process(
+            SourceProcess, source, on_complete, on_error, is_success, total, progress
+        )
+        adder = self._adder(timeout, retries, key)
+        pool = cast("WorkerPool[ArgT, ResultT]", self)
+        return await process.run(
+            tasks_as_ended(source, checked_buffer(buffer), adder, pool._open_engine)
+        )
+
+    def _tasks_ended_together(
+        self,
+        source: Iterable[ArgT] | AsyncIterable[ArgT],
+        buffer: int | None,
+        timeout: float | None,
+        retries: int | RetryPolicy | None,
+        key: Hashable | None,
+    ) -> AsyncIterator[list[Task[ResultT]]]:
+        """For the blocking pool: as for `process`, several at a time."""
+        adder = self._adder(timeout, retries, key)
+        pool = cast("WorkerPool[ArgT, ResultT]", self)
+        return tasks_ended_together(source, checked_buffer(buffer), adder, pool._open_engine)
 
     def _map(
         self,
@@ -143,7 +156,8 @@ class SourceMethods(Generic[ArgT, ResultT]):
         if (timeout, retries, key) == (None, None, None) and takes_chunks(pool, size):
             return map_chunks(pool, source, size, ordered=ordered)
         adder = self._adder(timeout, retries, key)
-        return (map_ordered if ordered else map_as_completed)(source, _buffer(buffer), adder)
+        results = map_ordered if ordered else map_as_completed
+        return results(source, checked_buffer(buffer), adder, pool._open_engine)
 
     def _adder(
         self, timeout: float | None, retries: int | RetryPolicy | None, key: Hashable | None
@@ -156,7 +170,29 @@ for _method in (SourceMethods.map, SourceMethods.map_unordered, SourceMethods.pr
     _method.__qualname__ = f"WorkerPool.{_method.__name__}"
 
 
-def _buffer(buffer: int | None) -> int:
+def new_process(
+    kind: type[ProcessT],
+    source: Any,
+    on_complete: Callable[[CompletionEvent[Any, Any]], Any] | None,
+    on_error: Callable[[ErrorEvent[Any]], Any] | None,
+    is_success: Callable[[Any], Any] | None,
+    total: int | None,
+    progress: bool | str | None,
+) -> ProcessT:
+    """Return what is to run a source. Raises `ValueError`, `TypeError` or `ImportError`."""
+    check_source(source)
+    for name, handler in (("on_complete", on_complete), ("on_error", on_error)):
+        check_callable(name, handler)
+    check_callable("is_success", is_success)
+    if total is None:
+        total = length_of(source)
+    else:
+        check_count("total", total, at_least=0)
+    return kind(total, on_complete, on_error, is_success, progress_bar(progress, total))
+
+
+def checked_buffer(buffer: int | None) -> int:
+    """Return how many tasks may be between a source and its consumer. Raises `ValueError` or `TypeError`."""
     if buffer is None:
         return MAP_BUFFER
     check_count("buffer", buffer, at_least=1)

@@ -43,6 +43,9 @@ class Target:
         """Return the entrypoint as ``module:symbol``, for messages."""
         return f"{self.path or self.module or '__main__'}:{self.symbol}"
 
+    def __repr__(self) -> str:
+        return self.text
+
 
 def parse_specification(text: str) -> tuple[str, str]:
     """Split ``"pkg.mod:symbol"`` or ``"path/file.py:symbol"``; `EntrypointError` if it is neither."""

@@ -103,8 +103,8 @@ class Templates:
 
     def _given(self, config: WorkerConfig, environment: Mapping[str, str]) -> Template | None:
         """Return the template that the pool was given, the first time, if it can be used."""
-        forked, self._forked = self._forked, None
-        taken = None if forked is None else forked.take(environment)
+        taken = None if self._forked is None else self._forked.take(environment)
+        self._forked = None
         if taken is None:
             return None
         try:

@@ -8,6 +8,8 @@ from collections import deque
 from contextlib import suppress
 from typing import Generic, TypeVar
 
+from workpool._serialization import brief
+
 T = TypeVar("T")
 
 
@@ -44,7 +46,16 @@ class WorkQueue(Generic[T]):
         self._wake(len(self._waiters))
 
     def throw(self, error: BaseException) -> None:
-        """As `close`, but the iteration ends by raising `error`."""
+        """As `close`, but the iteration ends by raising `error`.
+
+        Raises `TypeError` if that is no exception, or one that no iteration can be ended with.
+        """
+        if not isinstance(error, BaseException):
+            raise TypeError(f"throw() takes an exception, not {brief(error)}")
+        if isinstance(error, StopIteration | StopAsyncIteration):
+            raise TypeError(
+                f"an iteration cannot raise {brief(error)}, which says that it has ended: use close()"
+            )
         self._error = error
         self.close()
 
@@ -71,7 +82,7 @@ class WorkQueue(Generic[T]):
                 return self._items.popleft()
             except IndexError:
                 if closed:
-                    raise (self._error or StopAsyncIteration) from None
+                    raise StopAsyncIteration if self._error is None else self._error from None
             await self._wait()
 
     async def _wait(self) -> None:

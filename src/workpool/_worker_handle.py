@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from workpool._checks import check_seconds
 from workpool._options import checked_env
+from workpool._serialization import brief
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -77,6 +78,8 @@ class WorkerHandle:
         worker ends before it has answered, `SerializationError` if content or answer cannot travel.
         """
         check_seconds("timeout", timeout)
+        if not isinstance(type, str):
+            raise TypeError(f"the type of a request must be text, not {brief(type)}")
         return await self._fleet.requests.ask(self._worker, type, content, timeout)
 
     async def restart(

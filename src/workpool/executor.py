@@ -16,7 +16,7 @@ from workpool._chunk_size import ChunkSize
 from workpool._entrypoint import Entrypoint
 from workpool._executor_map import BulkJob, results, submit_all
 from workpool._executor_pool import ExecutorPool, ExecutorStartError, Future
-from workpool._functions_of_main import portable
+from workpool._functions_of_main import portable, shown_function
 from workpool._options import StartMethod, WorkerOutput, usable_cpus
 from workpool._retry_policy import RetryPolicy
 from workpool._serialization import brief
@@ -138,8 +138,9 @@ class Executor(futures.Executor):
         Arguments:
             timeout: seconds from now until the last result must be there, else `TimeoutError`.
             chunksize: with 1, the default, items travel together as it turns out to be good for
-                their cost, and costly ones by themselves; otherwise so many (the items of a chunk are
-                pickled together). With `buffersize`, or `timeout` or `retries` of the executor, 1 is 1.
+                their cost, and costly ones by themselves; otherwise so many, at most 65,535 (the items of
+                a chunk are pickled together). With `buffersize`, or `timeout` or `retries` of the executor,
+                1 is 1.
             strict: raise `ValueError` if the iterables have different lengths, instead of ending with
                 the shortest.
         """
@@ -247,6 +248,11 @@ class Executor(futures.Executor):
             raise ValueError("max_workers must be greater than 0")
         if initializer is not None and not callable(initializer):
             raise TypeError("initializer must be a callable")
+        if mp_context is not None and not hasattr(mp_context, "get_start_method"):
+            raise TypeError(
+                "mp_context must be a context, as multiprocessing.get_context() returns one, or None, "
+                f"not {brief(mp_context)}"
+            )
         if max_tasks_per_child is None:
             return
         if not isinstance(max_tasks_per_child, int):
@@ -264,7 +270,7 @@ class _Unpicklable:
     """Stands for a function that cannot be pickled, and says so where that is tried."""
 
     def __init__(self, function: object, error: Exception) -> None:
-        self._text = brief(function)
+        self._text = shown_function(function)
         self._error = error
 
     def __reduce__(self) -> str:

@@ -179,7 +179,11 @@ WRONG: dict[str, tuple[Callable[[Path], list[str]], dict[str, Any], str]] = {
         "interpreter its first line names",
     ),
     "no first line": (lambda p: [written(p / "x", "hello\n")], {"mode": 0o755}, "#!"),
-    "no folder": (lambda _: ["true"], {"folder": "/no/such"}, r"folder.*'/no/such'.*cwd="),
+    "no folder": (
+        lambda _: ["true"],
+        {"folder": "/no/such"},
+        r"'/no/such', where it should start, is not a folder.*cwd=",
+    ),
     "too long": (lambda _: ["true", "x" * 10_000_000], {}, "Argument list too long"),
 }
 

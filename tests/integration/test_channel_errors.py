@@ -147,6 +147,20 @@ async def test_a_thread_that_is_not_its_own_is_refused() -> None:
         assert await channel.request("double", 2) == 4
 
 
+async def test_a_loop_that_is_not_its_own_is_refused() -> None:
+    """Every wait says so, with a word on what to do there."""
+    async with served() as channel:
+        waits: list[Wait] = [*WAITS.values(), ParentChannel.drain, ParentChannel.closed]
+
+        async def refused(wait: Wait) -> None:
+            with pytest.raises(RuntimeError, match=r"another one.*run_coroutine_threadsafe"):
+                await wait(channel)
+
+        for wait in waits:
+            await asyncio.to_thread(asyncio.run, refused(wait))
+        assert await channel.request("double", 2) == 4
+
+
 @pytest.mark.parametrize("doing", WAITS)
 async def test_a_wait_that_takes_too_long_says_what_is_known(doing: str) -> None:
     """Neither wait hangs; the channel goes on; `ChannelTimeout` is a `TimeoutError`."""
@@ -237,8 +251,11 @@ async def test_a_line_that_never_ends_ends_the_channel() -> None:
 async def test_a_child_that_dies_in_the_middle_of_a_line_is_told() -> None:
     """The beginning of the line is evidence."""
     async with ParentChannel(writer(b'{"type": "rea', then="end")) as channel:
-        with pytest.raises(ChannelClosed, match=r"in the middle of a line: '\{\"type\": \"rea'"):
+        with pytest.raises(
+            ChannelClosed, match=r"in the middle of a line: '\{\"type\": \"rea'.*line feed"
+        ) as closed:
             await channel.listen_once("ready")
+        assert "never wrote" not in str(closed.value)
 
 
 async def test_empty_lines_mean_nothing() -> None:

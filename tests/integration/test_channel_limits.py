@@ -5,15 +5,18 @@ from __future__ import annotations
 import asyncio
 import os
 import resource
+import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import pytest
 
 from tests import channel_children as children
 from workpool import ChannelClosed, ChannelFull, ChannelTimeout
 from workpool.channels import ParentChannel
+from workpool.channels._channel import Channel
 from workpool.channels._handlers import HELD_LIMIT
+from workpool.channels._lines import LineFormat
 from workpool.channels._link import UNSENT_LIMIT
 
 MEGABYTE = "x" * (1 << 20)
@@ -30,7 +33,7 @@ def pipe() -> Iterator[tuple[int, int]]:
         os.close(write_end)
 
 
-async def fill(channel: ParentChannel) -> int:
+async def fill(channel: Channel) -> int:
     """Send until no more is taken; return how much went."""
     for count in range(1000):
         try:
@@ -45,7 +48,7 @@ async def test_a_child_that_does_not_read_fills_nobodys_memory() -> None:
     async with ParentChannel("sleep 1000") as channel:
         sent = await fill(channel)
         assert UNSENT_LIMIT >> 20 <= sent <= (UNSENT_LIMIT >> 20) + 2
-        with pytest.raises(ChannelFull, match=r"does not read.*drain\(\)"):
+        with pytest.raises(ChannelFull, match=r"has not read.*drain\(\)"):
             channel.send("small")
         for waiting in (channel.drain(timeout=0.05), channel.request("x", timeout=0.05)):
             with pytest.raises(ChannelTimeout, match=r"longer than 0\.05 seconds"):
@@ -55,6 +58,25 @@ async def test_a_child_that_does_not_read_fills_nobodys_memory() -> None:
         await channel.destroy(grace=0)
         with pytest.raises(ChannelClosed):
             await draining
+
+
+async def test_a_sender_that_gives_its_loop_no_turn_may_go_on_while_the_other_reads() -> None:
+    """What has been read since is not held against it."""
+    ours, theirs = socket.socketpair()
+    theirs.setblocking(False)
+    channel = Channel(ours, LineFormat("parent"), 5.0, "the reader", asyncio.get_running_loop())
+    with theirs:
+        await fill(channel)
+        for _ in range(100):
+            with suppress(BlockingIOError):
+                while theirs.recv(1 << 20):
+                    pass
+            with suppress(ChannelFull):
+                channel.send("one more")
+                break
+        else:
+            raise AssertionError("what was read made no room")
+        channel._finish("the test is over")
 
 
 async def test_draining_paces_the_sender() -> None:

@@ -151,6 +151,46 @@ async def test_a_child_that_may_still_be_busy_is_not_used_again() -> None:
     assert not child.alive
 
 
+@pytest.mark.parametrize("how", ["cancelled", "timed out"])
+async def test_what_a_child_works_on_beside_one_that_is_given_up_is_done(how: str) -> None:
+    """It gets nothing new, what comes next has a new child, and it ends with its last argument."""
+    asked, answer = asyncio.Event(), asyncio.get_running_loop().create_future()
+
+    async def init(channel: ParentChannel) -> None:
+        async def question(_: Any) -> Any:
+            asked.set()
+            return await answer
+
+        channel.listen_for("question", question)
+        await ready(channel)
+
+    async def ask(channel: ParentChannel, argument: tuple[str, float]) -> Any:
+        return await channel.request(argument[0], argument[1], timeout=argument[1])
+
+    child = child_of(spawned_worker(SERVE, init=init, execute=ask))
+    beside = asyncio.ensure_future(child.execute(("ask", 20)))
+    await asked.wait()
+    pid = child.id
+    assert pid is not None
+    late = asyncio.ensure_future(child.execute(("never", 0.3)))
+    stuck = asyncio.ensure_future(child.execute(("never", 20 if how == "cancelled" else 0.05)))
+    await asyncio.sleep(0)
+    if how == "cancelled":
+        stuck.cancel()
+    with pytest.raises((asyncio.CancelledError, ChannelTimeout)):
+        await stuck
+    assert await child.execute(("double", 2)) == 4
+    with pytest.raises(ChannelTimeout, match="had been given up before"):
+        await late
+    assert (child.starts, child.id != pid) == (2, True)
+    answer.set_result("done")
+    assert await beside == "done"
+    assert has_ended_within([pid], 5.0)
+    assert await child.execute(("double", 3)) == 6
+    assert child.starts == 2
+    await child.destroy()
+
+
 @pytest.mark.parametrize(
     ("options", "why"),
     [
@@ -208,6 +248,8 @@ async def test_environment_folder_and_format_are_the_users(tmp_path: Path) -> No
         ({"timeout": 0}, ValueError),
         ({"start_timeout": -1}, ValueError),
         ({"env": {"A": 1}}, TypeError),
+        ({"env": 5}, TypeError),
+        ({"pickled": "no"}, TypeError),
     ],
 )
 def test_wrong_options_are_refused_at_once(options: dict[str, Any], error: type[Exception]) -> None:

@@ -250,6 +250,8 @@ async def test_a_command_may_be_text() -> None:
         ({"line_limit": 100}, ValueError),
         ({"output": "discard"}, ValueError),
         ({"env": {"A": 5}}, TypeError),
+        ({"env": 5}, TypeError),
+        ({"pickled": "no"}, TypeError),
         ({"env": {"A=B": "x"}}, ValueError),
     ],
 )

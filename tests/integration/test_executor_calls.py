@@ -62,6 +62,8 @@ def test_wrong_arguments_are_refused(arguments: dict[str, Any], message: str) ->
         Executor(initializer="no")  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="integer"):
         Executor(max_tasks_per_child="2")  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match=r"mp_context.*get_context.*'fork'"):
+        Executor(mp_context="fork")  # type: ignore[arg-type]
 
 
 def test_an_exception_arrives_as_itself(executor: Executor) -> None:

@@ -33,7 +33,7 @@ from tests.exhaustion_children import (
     lift_limits,
 )
 from tests.failing_calls import ERRORS, Call, FailingCalls
-from workpool import WorkerCrashed, WorkerPool, WorkerStartError
+from workpool import SerializationError, WorkerCrashed, WorkerPool, WorkerStartError, share
 
 Pool = WorkerPool[Any, Any]
 
@@ -63,6 +63,7 @@ async def test_descriptors_run_out_in_the_pool(free: int) -> None:
         for each, outcome in zip(work, outcomes, strict=True):
             if isinstance(outcome, OSError):
                 assert outcome.errno == errno.EMFILE
+                assert each[0] is not len or "ulimit -n" in str(outcome)
                 assert each[0] is not children.double
             else:
                 assert outcome == each[0](each[1])
@@ -90,6 +91,27 @@ async def test_descriptors_run_out_in_a_worker(capfd: pytest.CaptureFixture[str]
         assert await pool.add_task((bytes, len(LARGE))) == bytes(len(LARGE))
         assert pool.statistics().restarts == 0
     assert "too many files open" in capfd.readouterr().err
+
+
+async def test_descriptors_run_out_for_shared_objects() -> None:
+    """Where they are written, mapped or taken: each error says of what there is too little."""
+    with share([LARGE]) as shared:
+        with without(leave_descriptors, 0):
+            for attempt in (lambda: share([LARGE]), shared.get):
+                with pytest.raises(
+                    OSError, match=r"shared object|bytes could not be shared"
+                ) as caught:
+                    attempt()
+                assert caught.value.errno == errno.EMFILE
+                assert "ulimit -n" in str(caught.value)
+        async with Pool(call, max_workers=1) as pool:
+            await pool.add_task((leave_descriptors, 0))
+            with pytest.raises(
+                SerializationError, match=r"cannot be opened in the worker.*ulimit -n"
+            ):
+                await pool.add_task((len, shared))
+            await pool.add_task((lift_limits,))
+            assert await pool.add_task((len, shared)) == 1
 
 
 async def test_parcels_that_are_not_fetched_leave_room_for_others() -> None:

@@ -72,10 +72,16 @@ def test_a_program_that_cannot_be_forked() -> None:
 
 
 def test_a_pool_that_it_does_not_suit_has_a_template_of_its_own() -> None:
-    """One whose workers are to have other variables, and one that comes second."""
-    seen = seen_by("show_unsuited")
-    assert seen["env"] == [[False], False]
-    assert seen["two"] == [[True, False], False]
+    """One whose workers are to have other variables."""
+    assert seen_by("show_unsuited") == {"same": False, "left": False}
+
+
+def test_a_second_pool_is_told_that_it_has_one() -> None:
+    """Its tasks fail, one as the other, with words that say what to do; the first is not concerned."""
+    seen = json.loads(run("show_two_pools", "given to two pools").splitlines()[-1])
+    assert [seen["first"], seen["first_later"]] == [True, True]
+    assert [text[:14] for text in seen["second"]] == ["RuntimeError: "] * 2
+    assert all("once for each pool" in text for text in seen["second"])
 
 
 def test_one_that_is_not_needed_ends() -> None:

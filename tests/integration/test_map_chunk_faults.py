@@ -51,9 +51,14 @@ async def test_leaving_early(method: str) -> None:
         assert await pool.add_task(4) == 8
 
 
-@pytest.mark.parametrize("entry", ["pass_through", "pass_holding_gil"])
-async def test_a_stuck_item_lets_its_neighbours_go(tmp_path: Path, gate: Gate, entry: str) -> None:
-    """What is behind it in its chunk is run by an idle worker, even if it holds the GIL; nothing twice."""
+@pytest.mark.parametrize(("entry", "most_held"), [("pass_through", 1), ("pass_holding_gil", 64)])
+async def test_a_stuck_item_lets_its_neighbours_go(
+    tmp_path: Path, gate: Gate, entry: str, most_held: int
+) -> None:
+    """All others of its chunk are had: behind it run by an idle worker, before it taken from the tray.
+
+    If it holds the GIL, but for its own stretch, in work for some microseconds otherwise. Nothing is run twice.
+    """
     path = str(tmp_path / "notes")
     items: list[Any] = [(note_and_do, path, n, abs, n) for n in range(600)]
     items[300] = (note_and_do, path, 300, getattr(gate, entry))
@@ -61,13 +66,76 @@ async def test_a_stuck_item_lets_its_neighbours_go(tmp_path: Path, gate: Gate, e
         pool.resize_up_to(2)
         await asyncio.gather(*(pool.add_task((abs, n)) for n in range(10)))
         results = pool.map_unordered(items, chunksize=600)
-        # Only its own stretch is with the stuck one, in work for some microseconds otherwise.
-        rescued = [await anext(results) for _ in range(600 - 64)]
+        rescued = [await anext(results) for _ in range(600 - most_held)]
         await gate.arrived()
         gate.open()
         others = [result async for result in results]
         assert len(rescued) + len(others) == 600
         assert noted(path) == list(range(600))
+
+
+@pytest.mark.parametrize(
+    ("method", "early", "late"), [("map", 150, 300), ("map_unordered", 344, 599)]
+)
+async def test_a_stuck_item_that_lets_its_neighbours_go_late(
+    tmp_path: Path, gate: Gate, other_gate: Gate, method: str, early: int, late: int
+) -> None:
+    """When the GIL is free again, what is left of the stretch is had as well, in its place in the order."""
+    path = str(tmp_path / "notes")
+    items: list[Any] = [(abs, n) for n in range(600)]  # cheap: in stretches of up to 256
+    items[301:320] = [(note_and_do, path, n, abs, n) for n in range(301, 320)]
+    items[300] = (note_and_do, path, 300, chunk_children.pass_both, gate, other_gate)
+    async with Pool(call, min_workers=2, max_workers=2) as pool:
+        await asyncio.gather(*(pool.add_task((abs, n)) for n in range(10)))
+        results = getattr(pool, method)(items, chunksize=600)
+        had = [await anext(results) for _ in range(early)]
+        await gate.arrived()
+        gate.open()
+        had += [await anext(results) for _ in range(late - early)]
+        await other_gate.arrived()
+        other_gate.open()
+        had += [result async for result in results]
+        assert (had if method == "map" else sorted(had)) == list(range(600))
+        assert noted(path) == list(range(300, 320))
+        assert pool.statistics().completed == 610
+
+
+async def test_slow_items_in_a_row(tmp_path: Path, gate: Gate) -> None:
+    """They are run by all workers at once, though they came in one chunk; the order is kept."""
+    path = str(tmp_path / "notes")
+    items: list[Any] = [(note_and_do, path, n, abs, n) for n in range(900)]
+    slow = range(400, 440)
+    for number in slow:
+        items[number] = (note_and_do, path, number, gate.pass_through)
+    async with Pool(call, min_workers=4, max_workers=4) as pool:
+        await asyncio.gather(*(pool.add_task((abs, n)) for n in range(50)))
+        results = pool.map(items, chunksize=900)
+        first = asyncio.ensure_future(anext(results))
+        pids = set(await gate.arrived(4))
+        assert len(pids) == 4
+        gate.open(len(slow))
+        had = [await first, *[result async for result in results]]
+        assert {n for n in range(900) if had[n] != n} == set(slow)
+        assert set(had[slow.start : slow.stop]) == pids
+        assert noted(path) == list(range(900))
+
+
+async def test_a_death_after_a_rescue(tmp_path: Path, gate: Gate) -> None:
+    """It costs the item alone whose worker had been cut off, and no result comes twice."""
+    path = str(tmp_path / "notes")
+    items: list[Any] = [(note_and_do, path, n, abs, n) for n in range(600)]
+    items[300] = (note_and_do, path, 300, chunk_children.pass_and_die, gate)
+    async with Pool(call, min_workers=2, max_workers=2) as pool:
+        await asyncio.gather(*(pool.add_task((abs, n)) for n in range(10)))
+        results = pool.map_unordered(items, chunksize=600)
+        rescued = [await anext(results) for _ in range(599)]
+        await gate.arrived()
+        gate.open()
+        with pytest.raises(WorkerCrashed, match="one of 600 items sent together"):
+            await anext(results)
+        assert sorted(rescued) == [n for n in range(600) if n != 300]
+        assert noted(path) == list(range(600))
+        assert (pool.statistics().completed, pool.statistics().failed) == (609, 1)
 
 
 async def test_a_stuck_item_keeps_the_order(gate: Gate) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -109,6 +110,25 @@ async def test_crashes_are_run_again_where_that_is_allowed(tmp_path: Path) -> No
         with pytest.raises(WorkerCrashed) as crashed:
             await hopeless
         assert crashed.value.attempts == 2
+
+
+async def test_a_task_that_is_ended_takes_none_of_those_beside_it_with_it(gate: Gate) -> None:
+    """A program that works on several is killed when it has done the others; later ones have another."""
+    async with Pool(worker(), max_workers=1, worker_concurrency=4) as pool:
+        pid = await pool.add_task(PROCESS_ID)
+        beside = pool.add_task(("wait at gate", gate.__reduce__()[1][0]))
+        assert await gate.arrived() == [pid]
+        with pytest.raises(TaskTimeout):
+            await pool.add_task(("double", 1), timeout=0.1)  # the program is busy
+        other = None
+        while other is None:  # what begins before the program has been given up is held up as well
+            with suppress(TaskTimeout):
+                other = await pool.add_task(PROCESS_ID, timeout=1)
+        assert other != pid
+        gate.open()
+        assert await beside == pid
+        await children.end_of(pid)
+        assert await pool.add_task(PROCESS_ID) == other
 
 
 @pytest.mark.parametrize("end", ["timeout", "cancel"])

@@ -54,6 +54,25 @@ def test_a_bar_in_a_program_without_asyncio(
     assert not shown.startswith(" ")  # where a label would be
 
 
+async def test_a_label_is_shown_as_it_is_and_nothing_else_asks_for_a_bar(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """A label is no markup; None is no bar; what is neither a yes or no nor a label is refused."""
+    async with WorkerPool(double, max_workers=1) as pool:
+        for label in ("[/tmp]", "files [a-z] [red]"):
+            await pool.process([1], progress=label)
+            assert label in capsys.readouterr().err
+        await pool.process([1], progress=None)
+        assert [result async for result in pool.map([1], progress=None)] == [2]
+        wrong: list[Any] = [0, 5, b"x"]
+        for progress in wrong:
+            for start in (pool.process, pool.map, pool.map_unordered):
+                with pytest.raises(TypeError, match="progress must be"):
+                    run: Any = start([1], progress=progress)
+                    await run  # of `process`
+    assert capsys.readouterr().err == ""
+
+
 @pytest.mark.parametrize("method", ["map", "map_unordered"])
 async def test_leaving_a_loop_early_takes_the_bar_down(
     method: str, capsys: pytest.CaptureFixture[str]

@@ -6,6 +6,9 @@ import asyncio
 import gc
 import os
 import pickle
+import sys
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +18,16 @@ import pytest
 import workpool
 from tests import payload_children as children
 from tests.children import Gate, call, call_async
-from workpool import Executor, RetryPolicy, SerializationError, WorkerPool, _shared, share, sync
+from workpool import (
+    Executor,
+    RetryPolicy,
+    SerializationError,
+    WorkerPool,
+    _attached,
+    _shared,
+    share,
+    sync,
+)
 
 Pool = WorkerPool[Any, Any]
 
@@ -66,6 +78,83 @@ async def test_any_object_that_can_be_pickled_can_be_shared(value: Any) -> None:
                 arrived = await pool.add_task((children.same, shared))
                 assert pickle.dumps(arrived) == pickle.dumps(shared.get())
                 assert type(arrived) is type(value)
+
+
+@dataclass
+class Model:
+    """What has arrays."""
+
+    weights: Any
+    others: list[Any]
+
+
+def grid() -> Any:
+    return numpy.arange(60_000.0).reshape(200, 300)
+
+
+class Grid(numpy.ndarray):
+    """A subclass that adds nothing to what is pickled."""
+
+
+def records() -> Any:
+    return numpy.zeros(20_000, dtype=[("a", "i4"), ("b", "f8")]).view(numpy.recarray)
+
+
+def on_disk(directory: Path) -> Any:
+    """Return an array of a file, with gaps."""
+    grid().tofile(directory / "grid")
+    return numpy.memmap(directory / "grid", float, "r", shape=(200, 300))[::2]
+
+
+def arrays_of_every_kind(directory: Path) -> dict[str, Any]:
+    return {
+        "steps": grid()[::2, ::3],
+        "columns": grid()[:, :299],
+        "backwards": grid()[::-1],
+        "axes": grid().reshape(20, 30, 100).transpose(0, 2, 1),
+        "broadcast": numpy.broadcast_to(numpy.arange(300), (200, 300)),
+        "file": on_disk(directory),
+        "records": records()[::2],
+        "class": grid().view(Grid),
+        "days": numpy.arange(60_000).astype("M8[D]").reshape(200, 300).T,
+        "some days": numpy.arange(60_000).astype(">m8[s]")[::2],
+    }
+
+
+async def test_arrays_are_mapped_however_they_lie_in_memory(tmp_path: Path) -> None:
+    """With gaps, of a subclass, of dates; in whatever object, one that travels by value too."""
+    arrays = arrays_of_every_kind(tmp_path)
+    values = list(arrays.values())
+    mapped = dict.fromkeys(arrays, True)
+    async with Pool(call, max_workers=1) as pool:
+        with share(arrays) as shared:
+            work: Any = (lambda found: children.are_mapped(list(found.values())), shared)
+            assert dict(zip(arrays, await pool.add_task(work), strict=True)) == mapped
+            for name, arrived in shared.get().items():
+                assert numpy.array_equal(arrived, arrays[name]), name
+                assert type(arrived) is type(arrays[name]), name
+                assert arrived.dtype == arrays[name].dtype, name
+        with share(Model(values[0], values)) as shared_model:
+            work = (lambda model: children.are_mapped([model.weights, *model.others]), shared_model)
+            assert all(await pool.add_task(work))
+            got = shared_model.get()
+            assert got.weights is got.others[0], "what is one array is one there"
+        with share(lambda: values) as by_value:
+            work = (lambda function: children.are_mapped(function()), by_value)
+            assert await pool.add_task(work) == [True] * len(values)
+    assert values[0].flags.writeable
+
+
+async def test_an_array_that_says_how_it_is_pickled_is_pickled_so() -> None:
+    """Small ones, those of objects, and subclasses with a state of their own are left alone."""
+    masked: Any = numpy.ma.masked_less(grid()[::2], 300)
+    objects: Any = numpy.array([[1], None] * 20_000, dtype=object)[::2]
+    small: Any = numpy.arange(10)[::2]
+    with share([masked, objects, small]) as shared:
+        arrived = shared.get()
+    assert (arrived[0].mask == masked.mask).all()
+    assert list(arrived[1]) == list(objects)
+    assert list(arrived[2]) == list(small)
 
 
 async def test_no_task_sees_what_another_did_to_it() -> None:
@@ -170,6 +259,66 @@ async def test_a_number_that_is_another_files_by_now_is_noticed(gate: Gate) -> N
                 await queued
 
 
+async def test_what_a_process_unpickles_for_itself_goes_with_its_last_use() -> None:
+    """In the pool's process nobody says when an object is closed: the memory is not kept for that."""
+    async with Pool(call, max_workers=1) as pool:
+        for _ in range(2):
+            result = await pool.add_task((children.share_and_hold, numbers(3)))
+            assert result[5] == 8
+            assert len(children.shared_mappings()) == 1
+            del result
+            await asyncio.sleep(0)  # the event loop has the task while it wakes us
+            assert children.shared_mappings() == []
+        with share(numbers()) as inner, share([inner]) as outer:
+            makers: list[Any] = [outer.get, lambda: pickle.loads(pickle.dumps([inner]))]
+            for make in makers:
+                made = make()
+                assert made[0][7] == 7
+                del made
+        assert children.shared_mappings() == []
+        assert not [name for name in names_of_descriptors() if "workpool-shared" in name]
+
+
+@pytest.mark.parametrize("is_worker", [True, False])
+@pytest.mark.parametrize("is_told", [True, False])
+def test_only_who_is_told_of_the_end_keeps_a_mapping(
+    is_worker: bool, is_told: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker, of an object in a process that has pools; anybody else maps it for one use."""
+    if is_worker:
+        monkeypatch.setitem(sys.modules, "workpool._worker.worker", sys)
+    else:
+        monkeypatch.delitem(sys.modules, "workpool._worker.worker", raising=False)
+    with share(numbers(1)) as shared:
+        get = partial(_attached.attached, os.getpid(), shared._descriptor, shared._tag, is_told)
+        try:
+            assert [get()[0], get()[0]] == [1, 1]
+            assert (len(children.shared_mappings()) == 1) is (is_worker and is_told)
+        finally:
+            _attached.forget(shared._tag)
+        assert children.shared_mappings() == []
+
+
+async def test_what_is_in_a_shared_object_lives_as_long_as_it() -> None:
+    """Though nobody else holds the inner one; closing the outer lets go of it."""
+    async with Pool(call, max_workers=1) as pool:
+        outer: Any = share([share(share(numbers(2)))])
+        gc.collect()
+        for _ in range(2):
+            assert await pool.add_task((lambda item: float(item[0][1]), outer)) == 3
+        assert outer.get()[0][1] == 3
+        outer.close()
+        await nothing_mapped(pool)
+        assert not [name for name in names_of_descriptors() if "workpool-shared" in name]
+        inner = share(numbers())
+        with share([inner]) as outer:
+            inner.close()
+            with pytest.raises(SerializationError, match=r"closed before.*'with'"):
+                await pool.add_task((len, outer))
+            with pytest.raises(SerializationError, match=r"closed before"):
+                outer.get()
+
+
 @pytest.mark.parametrize("failure", ["die_the_first_time", "fail_the_first_time"])
 async def test_it_outlives_workers_and_retries(failure: str, tmp_path: Path) -> None:
     """A task that runs again, in a new worker too, finds the same object."""
@@ -245,7 +394,7 @@ def test_no_room_is_an_error_that_leaves_nothing(monkeypatch: pytest.MonkeyPatch
     for call_of_the_system in ("pwrite", "memfd_create", "ftruncate"):
         with monkeypatch.context() as patch:
             patch.setattr(os, call_of_the_system, no_space)
-            with pytest.raises(OSError, match="No space"):
+            with pytest.raises(OSError, match=r"No space.* object of .* bytes could not be shared"):
                 share(numbers())
 
 
@@ -256,3 +405,5 @@ def test_an_object_says_what_it_is() -> None:
         assert str(shared.nbytes) in repr(shared)
         assert not shared.get().flags.writeable
     assert "closed" in repr(shared)
+    with pytest.raises(SerializationError, match="closed"), shared:
+        pass

@@ -248,6 +248,8 @@ with WorkerPool(call, max_workers=1) as pool:
         "list(pool.map([(time.sleep, 60)] * 3, buffer=2))",
         "(pool.add_task((time.sleep, 60)), pool.close())",
         "pool.process([(time.sleep, 60)])",
+        "pool.process((time.sleep(60), number) for number in range(9))",
+        "pool.process([(len, '')], on_complete=lambda event: time.sleep(60))",
     ],
 )
 def test_a_keyboard_interrupt_ends_every_wait(wait: str) -> None:

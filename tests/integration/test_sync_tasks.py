@@ -278,3 +278,32 @@ def test_a_pool_that_is_closed_refuses_tasks() -> None:
     assert pool.is_idle
     assert pool.workers == ()
     assert pool.statistics().completed == 1
+
+
+def test_a_task_is_withdrawn_unless_it_has_begun(gate: Gate) -> None:
+    """True for one that waits, which never runs; one that runs, or has ended, is left alone."""
+    with Pool(call, max_workers=1) as pool:
+        running = pool.add_task((gate.pass_through,))
+        gate.arrived_blocking()
+        waiting = [pool.add_task((gate.pass_through,)) for _ in range(5)]
+        assert [task.withdraw() for task in waiting] == [True] * 5
+        assert [task.state for task in waiting] == ["cancelled"] * 5
+        assert not running.withdraw()
+        gate.open()
+        assert running.result(20)
+        assert not running.withdraw()
+        refused: list[BaseException] = []
+
+        def withdraw(task: Task[Any]) -> None:
+            with pytest.raises(RuntimeError, match="own thread") as caught:
+                task.withdraw()
+            refused.append(caught.value)
+
+        last = pool.add_task((children.double, 1))
+        last.add_done_callback(withdraw)
+        assert last.result(20) == 2
+        pool.when_idle(20)
+        assert pool.statistics().cancelled == 5
+    assert gate.look() == []
+    assert len(refused) == 1
+    assert not last.withdraw()

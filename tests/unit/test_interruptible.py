@@ -1,4 +1,4 @@
-"""SIGINT in a worker: it hits the task it is meant for, in the thread that runs it, or nothing."""
+"""The signal that interrupts: it hits the task it is meant for, in the thread that runs it, or nothing."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from workpool._system import belt as belt_module
 from workpool._system import mail
 from workpool._system.belt import Belt, BeltReader
 from workpool._system.memory import read_parcel
-from workpool._system.status_page import new_page
+from workpool._system.status_page import INTERRUPTION, new_page
 from workpool._worker import reporter as reporter_module
 from workpool._worker.interrupts import Interruptible
 from workpool._worker.reporter import Reporter
@@ -28,10 +28,10 @@ ATTEMPT = 77
 
 @pytest.fixture
 def words() -> Iterator[list[int]]:
-    """Return the field that says what SIGINT is about; put the handler back afterwards."""
-    before = signal.getsignal(signal.SIGINT)
+    """Return the field that says what the signal is about; put the handler back afterwards."""
+    before = signal.getsignal(INTERRUPTION)
     yield [0]
-    signal.signal(signal.SIGINT, before)
+    signal.signal(INTERRUPTION, before)
 
 
 class Channel:
@@ -108,16 +108,16 @@ def test_the_task_it_is_meant_for_is_interrupted_once(words: list[int]) -> None:
     interruptible = Interruptible(words, 0)
     interruptible.attempt = words[0] = ATTEMPT
     with pytest.raises(TaskCancelled):
-        signal.raise_signal(signal.SIGINT)
-    signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(INTERRUPTION)
+    signal.raise_signal(INTERRUPTION)
 
 
 @pytest.mark.parametrize(("running", "meant"), [(0, ATTEMPT), (ATTEMPT, 0), (ATTEMPT, 78), (0, 0)])
 def test_any_other_interrupt_does_nothing(words: list[int], running: int, meant: int) -> None:
-    """Not for this attempt, between tasks, or a Ctrl-C for the parent: all of it is ignored."""
+    """Not for this attempt, between tasks, or for nothing at all: all of it is ignored."""
     interruptible = Interruptible(words, 0)
     interruptible.attempt, words[0] = running, meant
-    signal.raise_signal(signal.SIGINT)
+    signal.raise_signal(INTERRUPTION)
 
 
 def test_an_interruption_waits_until_a_report_is_out(words: list[int]) -> None:
@@ -125,11 +125,11 @@ def test_an_interruption_waits_until_a_report_is_out(words: list[int]) -> None:
     interruptible = Interruptible(words, 0)
     interruptible.attempt = words[0] = ATTEMPT
     interruptible.shielded = True
-    signal.raise_signal(signal.SIGINT)
+    signal.raise_signal(INTERRUPTION)
     with pytest.raises(TaskCancelled):
         interruptible.unshield()
     interruptible.shielded = True
-    signal.raise_signal(signal.SIGINT)
+    signal.raise_signal(INTERRUPTION)
     interruptible.attempt = 0
     interruptible.unshield()
 
@@ -170,7 +170,7 @@ def test_a_thread_that_reports_keeps_no_interruption_from_the_task(
         while not channel.reporter._lock.locked():
             pass
         with pytest.raises(TaskCancelled):
-            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(INTERRUPTION)
     finally:
         channel.drain(filled)
         thread.join()

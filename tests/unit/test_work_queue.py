@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 
@@ -63,6 +64,24 @@ async def test_throw_ends_the_iteration_after_the_items() -> None:
     for _ in range(2):
         with pytest.raises(ValueError, match="no more"):
             await anext(queue)
+
+
+async def test_throw_takes_only_what_can_end_an_iteration() -> None:
+    """Anything else is refused and changes nothing; an error that counts as false is an error."""
+
+    class Falsy(Exception):
+        def __bool__(self) -> bool:
+            return False
+
+    queue: WorkQueue[int] = WorkQueue()
+    wrong: list[Any] = [5, None, ValueError, StopIteration(), StopAsyncIteration()]
+    for error in wrong:
+        with pytest.raises(TypeError, match=r"throw\(\) takes an exception|use close\(\)"):
+            queue.throw(error)
+    assert not queue.closed
+    queue.throw(Falsy())
+    with pytest.raises(Falsy):
+        await anext(queue)
 
 
 async def test_a_closed_queue_stays_closed() -> None:

@@ -18,6 +18,7 @@ import os
 import signal
 
 from workpool._system.memory import Layout
+from workpool._system.shortage import explained
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -118,8 +119,18 @@ class ParcelWriter:
         self._watched = False
 
     def write(self, data: Any, buffers: Sequence[Any]) -> int:
-        """Write a pickle and its buffers; return a descriptor to send and close. Raises `OSError`."""
+        """Write a pickle and its buffers; return a descriptor to send and close.
+
+        Raises `OSError`, which says what there was none of.
+        """
         layout = Layout(data, buffers)
+        try:
+            return self._written(layout)
+        except OSError as error:
+            what = f"a large argument of {layout.size:,} bytes could not be sent"
+            raise explained(error, what) from error
+
+    def _written(self, layout: Layout) -> int:
         if self.call_later is None or not WORTH_KEEPING <= layout.size <= MOST_KEPT_BYTES:
             return layout.write_to_new_file()
         self.memory_is_used()

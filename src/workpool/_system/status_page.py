@@ -19,6 +19,7 @@ import mmap
 import os
 
 from workpool._frames import TOKEN
+from workpool._quick import signal
 from workpool._system.memory import anonymous_file
 
 # Written by the worker.
@@ -30,7 +31,7 @@ STRETCH = 7  # which items of a chunk it is running, and the attempt they belong
 KEPT = 10  # how many bytes of results of a chunk are in its tray, and the attempt they belong to
 # Written by the pool.
 MAIL = 2  # how many pieces of mail have been sent to the slot
-INTERRUPT = 3  # the attempt that SIGINT is about
+INTERRUPT = 3  # the attempt that the signal INTERRUPTION is about
 CONDEMNED = 4  # the attempt the worker is about to be killed for
 REPORTS_READ = 5  # bytes of the worker's reports that the pool has read
 REVOKED = 8  # the attempt of a chunk of which the worker is to begin nothing more
@@ -42,6 +43,10 @@ BELT_BYTES = 4 << 20  # touched only while there are large results
 _LANE_WORDS = 3
 _BEGUN = 2
 WORD = 8
+
+INTERRUPTION = signal.SIGURG
+"""The signal that makes a worker look at INTERRUPT, and at REVOKED. Where nobody handles it, it does nothing; no C
+library uses it for itself; and unlike SIGINT, which tasks may be about, it is hardly ever used at all."""
 
 
 FEWEST_LANES = 2

@@ -5,7 +5,8 @@ page how far it will come, and then looks whether the pool has *revoked* the chu
 it hands back. A pool that finds a chunk stuck while another worker is idle revokes it, lets that settle, and
 then reads how far the worker will come: what lies behind is safe to be run elsewhere, because either
 the worker saw the revocation or the pool sees the stretch. (The argument is that of `_interrupts.py`: each side
-writes and then reads, and the pool waits in between for longer than a store stays in a CPU's buffer.)
+writes and then reads, and the pool waits in between for longer than a store stays in a CPU's buffer.) What is left
+of the stretch itself a signal releases: see `stretches.py`.
 
 The results of a stretch are put on the worker's *tray*, in shared memory, before the next begins. So a pool whose
 chunk is stuck, or whose worker has died, has the results of what had been run before. (Otherwise they come
@@ -17,11 +18,11 @@ from __future__ import annotations
 import os
 import time
 from itertools import islice, starmap
-from types import CoroutineType
+from types import CoroutineType, FunctionType, MethodType
 
-from workpool._quick import pickle
-from workpool._serialization import FOREIGN_ERRORS, OUT_OF_BAND_BYTES, brief
-from workpool._system.status_page import INTERRUPT, KEPT, REVOKED, STRETCH, TRAY_BYTES
+from workpool._serialization import brief
+from workpool._system.status_page import INTERRUPT
+from workpool._worker.stretches import Stretches
 from workpool.errors import SerializationError, TaskCancelled
 
 TYPE_CHECKING = False
@@ -33,17 +34,12 @@ if TYPE_CHECKING:
 
     Part = list[Any] | bytes
 
-_ATTEMPT_BITS = 32
-_POSITION_BITS = 16
-_POSITION_MASK = (1 << _POSITION_BITS) - 1
-
 _SHORT_NS = 15_000
 _LONG_NS = 60_000
 """Nanoseconds a stretch is to last at least, and at most: what a look at the status page costs is lost in the
 one, and what a stuck item holds back is not much more than the other."""
 
 _LONGEST_STRETCH = 256  # items
-_LENGTH_BYTES = 4
 
 _BRIEFLY = 32  # characters of an item in an error
 
@@ -94,50 +90,17 @@ class WorkDone(Exception):
     """What came as one task, a chunk or a batch, has been run: seconds, and a packed outcome."""
 
 
-def pack_stretch(attempt: int, first: int, end: int) -> int:
-    """Return the word that says which items of a chunk are being run."""
-    tag = attempt & ((1 << _ATTEMPT_BITS) - 1)
-    return tag << _ATTEMPT_BITS | first << _POSITION_BITS | end
-
-
-def unpack_stretch(word: int, attempt: int) -> tuple[int, int] | None:
-    """Return the first item of a stretch and the end of it; None if it is of another attempt."""
-    if word >> _ATTEMPT_BITS != attempt & ((1 << _ATTEMPT_BITS) - 1):
-        return None
-    return word >> _POSITION_BITS & _POSITION_MASK, word & _POSITION_MASK
-
-
-def pack_kept(attempt: int, used: int) -> int:
-    """Return the word that says how many bytes of a chunk's results are on the tray."""
-    return (attempt & ((1 << _ATTEMPT_BITS) - 1)) << _ATTEMPT_BITS | used
-
-
-def kept_results(word: int, attempt: int, tray: memoryview) -> list[Any]:
-    """Return the results on a tray; none if they are of another attempt, or cannot be unpickled here."""
-    values: list[Any] = []
-    end = word & ((1 << _ATTEMPT_BITS) - 1)
-    if word >> _ATTEMPT_BITS != attempt & ((1 << _ATTEMPT_BITS) - 1):
-        return values
-    position = 0
-    try:
-        while position < end:
-            length = int.from_bytes(tray[position : position + _LENGTH_BYTES], "little")
-            position += _LENGTH_BYTES + length
-            values += pickle.loads(tray[position - length : position])
-    except FOREIGN_ERRORS:
-        return []
-    return values
-
-
 NOT_TAKEN: tuple[list[Any], int] = ([], 0)
 """The value of a chunk that is handed back as it came: its items are to be tasks of their own."""
 
 
-def _if_small(buffer: pickle.PickleBuffer) -> bool:
-    """Have a buffer pickled in band; refuse what would fill the tray, before it is copied."""
-    if buffer.raw().nbytes > OUT_OF_BAND_BYTES:
-        raise BufferError
-    return True
+_HANDLES_SIGNALS = (FunctionType, MethodType)
+"""Python code, in which a signal's handler comes to run. Between the calls of C code it would not."""
+
+
+def _handed_over(items: Iterator[Any]) -> Iterator[Any]:
+    for item in items:  # noqa: UP028 - `yield from` would hand them over in C
+        yield item
 
 
 def _next_step(step: int, lasted: int) -> int:
@@ -154,17 +117,12 @@ class ChunkRunner:
         self._worker = worker
         self._call = call
         self._by_items = by_items
-        slot, page = worker.config.slot, worker.page
         self._words = worker.words
-        self._stretch_word = page.field(slot, STRETCH)
-        self._revoked_word = page.field(slot, REVOKED)
-        self._interrupt_word = page.field(slot, INTERRUPT)
-        self._kept_word = page.field(slot, KEPT)
-        self._tray = page.tray(slot)
-        self._used = 0
+        self._interrupt_word = worker.page.field(worker.config.slot, INTERRUPT)
+        self._stretches = Stretches(worker)
         self._step = 1
         self._iterator: Iterator[Any] = iter(())
-        self._watches_forks = False
+        self._is_set_up = False
         self._nothing = 0, b""
 
     def run(self, attempt: int, chunk: Chunk) -> None:
@@ -172,7 +130,9 @@ class ChunkRunner:
         if self._by_items:
             self._worker.count_begun(-1)
             raise WorkDone(0.0, *self._worker.pack_result(NOT_TAKEN))
-        if not self._watches_forks:
+        if not self._is_set_up:
+            self._is_set_up = True
+            self._stretches.handle_revocations()
             self._watch_forks()
         start = _clock()
         parts, begun = self._run_items(attempt, chunk)
@@ -183,27 +143,24 @@ class ChunkRunner:
     def _run_items(self, attempt: int, chunk: Chunk) -> tuple[list[Part], int]:
         """Return the results and errors (packed) of the items that were begun, and how many these are."""
         most = min(len(chunk), self._worker.tasks_left)
-        words, step, position = self._words, self._step, 0
+        step, position, stretch = self._step, 0, self._stretches
         iterator = self._iterator = iter(chunk.items)
-        function = self._call if chunk.function is None else chunk.function
-        apply: Callable[..., Iterator[Any]] = starmap if chunk.spread else map
+        apply = self._application(chunk)
         values: list[Any] = []
         parts: list[Part] = [values]
-        words[self._kept_word] = pack_kept(attempt, 0)
-        self._used, keeps = 0, True
+        stretch.open_chunk(attempt)
         now = _clock()
         while position < most:
-            end = min(position + step, most)
-            words[self._stretch_word] = pack_stretch(attempt, position, end)
-            if words[self._revoked_word] == attempt:
+            before, end = len(values), min(position + step, most)
+            items = islice(iterator, end - position)
+            if not stretch.announce(position, end, items, values):
                 break
-            before = len(values)
-            stretch = apply(function, islice(iterator, end - position))
-            error = self._run_stretch(attempt, values, stretch, end - position)
+            error = self._run_stretch(attempt, values, apply(items), before - position)
             position += len(values) - before
-            keeps = (
-                keeps and error is None and position < most and self._keep(attempt, values[before:])
-            )
+            if error is None and position < most and stretch.end == end:
+                stretch.keep()
+            else:
+                stretch.keep_no_more()
             if len(values) > before and values[before].__class__ is CoroutineType:
                 step = 1  # until here they were made, and are run only now
                 parts[-1:] = self._settled(values)
@@ -215,17 +172,30 @@ class ChunkRunner:
                 del error
                 if not chunk.goes_on:
                     break
+            if stretch.end < end:
+                break
             last, now = now, _clock()
             step = _next_step(step, now - last)
+        stretch.close_chunk()
         self._step = max(1, step // 2)
         self._iterator = iter(())
         return [part for part in parts if part], position
 
+    def _application(self, chunk: Chunk) -> Callable[[Iterator[Any]], Iterator[Any]]:
+        """Return what turns items into the calls with them."""
+        function = self._call if chunk.function is None else chunk.function
+        apply: Callable[..., Iterator[Any]] = starmap if chunk.spread else map
+        if isinstance(function, _HANDLES_SIGNALS):
+            return lambda items: apply(function, items)
+        return lambda items: apply(function, _handed_over(items))
+
     def _run_stretch(
-        self, attempt: int, values: list[Any], results: Iterator[Any], count: int
+        self, attempt: int, values: list[Any], results: Iterator[Any], offset: int
     ) -> BaseException | None:
-        """Append the results of some items; return what one of them raised, which is the last begun then."""
-        count += len(values)
+        """Append the results of some items; return what one of them raised, which is the last begun then.
+
+        `offset` is what the place of a result is more than that of its item.
+        """
         error: BaseException | None = None
         try:
             values.extend(results)
@@ -235,25 +205,9 @@ class ChunkRunner:
             raise SystemExit(0) if error is None else error
         if isinstance(error, TaskCancelled) and self._words[self._interrupt_word] == attempt:
             raise error  # meant for the task that this chunk is
-        if error is None and len(values) < count:
+        if error is None and len(values) < self._stretches.end + offset:
             return StopIteration("(what it held is lost)")  # which ended the stretch
         return error
-
-    def _keep(self, attempt: int, values: list[Any]) -> bool:
-        """Put the results of a stretch on the tray; return False if that cannot be done."""
-        try:
-            data = pickle.dumps(values, 5, buffer_callback=_if_small)
-        except TaskCancelled:
-            raise
-        except FOREIGN_ERRORS:
-            return False
-        end = self._used + _LENGTH_BYTES + len(data)
-        if end > TRAY_BYTES:
-            return False
-        self._tray[self._used : end] = len(data).to_bytes(_LENGTH_BYTES, "little") + data
-        self._words[self._kept_word] = pack_kept(attempt, end)
-        self._used = end
-        return True
 
     @staticmethod
     def _open_part(parts: list[Part]) -> list[Any]:
@@ -307,7 +261,6 @@ class ChunkRunner:
 
     def _watch_forks(self) -> None:
         """See to it that a child that an item forks does not go on with the next item."""
-        self._watches_forks = True
         os.register_at_fork(after_in_child=self._forget_items)
 
     def _forget_items(self) -> None:

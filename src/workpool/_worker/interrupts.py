@@ -1,8 +1,11 @@
-"""How a worker is interrupted: SIGINT, which means something only while the pool says so.
+"""How a worker is interrupted: by a signal of its own, which means something only while the pool says so.
 
-A Ctrl-C in a terminal reaches every process of the group; the parent deals with it, workers ignore
-it. When the pool wants a running task ended it writes the attempt into the status page and sends
-SIGINT: the handler raises `TaskCancelled` in the task if, and only if, that attempt is running.
+When the pool wants a running task ended it writes the attempt into the status page and sends the signal:
+the handler raises `TaskCancelled` in the task if, and only if, that attempt is running.
+
+That signal is not SIGINT. A Ctrl-C in a terminal reaches every process of the group; the parent deals with it, and
+workers ignore it, unless a task makes something of it: handlers of SIGINT are the task's, and do not
+keep the pool from ending it.
 """
 
 from __future__ import annotations
@@ -11,6 +14,7 @@ from _thread import get_ident
 from types import FrameType
 
 from workpool._quick import signal
+from workpool._system.status_page import INTERRUPTION
 from workpool.errors import TaskCancelled
 
 TYPE_CHECKING = False
@@ -30,7 +34,7 @@ class Interruptible:
         self._due = False
         self._words = words
         self._field = field
-        signal.signal(signal.SIGINT, self._on_signal)
+        signal.signal(INTERRUPTION, self._on_signal)
 
     def begin(self, attempt: int) -> None:
         """Let an attempt be interrupted from here on; raises if that was asked for already."""

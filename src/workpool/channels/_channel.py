@@ -81,10 +81,12 @@ class Channel:
         self._check_active(doing)
         line = self._format.message(_checked_type(type), content)
         if self._link.is_full:
+            self._link.flush()  # perhaps it is only the event loop that has not had a turn
+        if self._link.is_full:
             raise ChannelFull(
-                f"{doing} failed: {self._peer} does not read, {self._link.unsent} bytes wait to be "
-                f"sent to it already (the limit is {UNSENT_LIMIT}). Use 'await drain()' between "
-                "sends; if that takes too long, look at what it is busy with."
+                f"{doing} failed: {self._peer} has not read what was sent before, "
+                f"{self._link.unsent} bytes wait to be sent to it (the limit is {UNSENT_LIMIT}). Use "
+                "'await drain()' between sends; if that takes too long, look at what it is busy with."
             )
         self._link.write(line)
 
@@ -94,6 +96,7 @@ class Channel:
         Raises `ChannelTimeout` after `timeout` seconds (None: the channel's), `ChannelClosed`.
         """
         doing = "waiting for room to send"
+        self._check_loop(doing)
         self._check_active(doing)
         await self._wait_for_room(doing, self._seconds(timeout))
 
@@ -120,6 +123,7 @@ class Channel:
         """
         doing = f"waiting for {_checked_type(type)!r}"
         seconds = self._seconds(timeout)
+        self._check_loop(doing)
         self._check_open(doing)
         future = self._loop.create_future()
         self._once.setdefault(type, []).append(future)
@@ -147,6 +151,7 @@ class Channel:
         """
         doing = f"the request {_checked_type(type)!r}"
         seconds = self._seconds(timeout)
+        self._check_loop(doing)
         self._check_open(doing)
         self._numbers += 1
         number = self._numbers
@@ -165,6 +170,7 @@ class Channel:
 
     async def closed(self) -> None:
         """Wait, without a limit, until the channel has ended, in whatever way."""
+        self._check_loop("waiting for the end of the channel")
         await asyncio.shield(self._closed)
 
     # What the reader tells
@@ -265,6 +271,14 @@ class Channel:
         return ChannelClosed(
             f"{doing} failed: {end}", exit_code=end.exit_code, signal_name=end.signal_name
         )
+
+    def _check_loop(self, doing: str) -> None:
+        if asyncio.get_running_loop() is not self._loop:
+            raise RuntimeError(
+                f"{doing} failed: a channel belongs to the event loop it was made in, and this is "
+                "another one. From another thread use "
+                "asyncio.run_coroutine_threadsafe(channel.request(type, content), loop)."
+            )
 
     def _check_open(self, doing: str) -> None:
         if self._end is not None:

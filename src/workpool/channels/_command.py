@@ -46,6 +46,8 @@ def checked_command(command: object) -> list[str]:
 
 def checked_environment(env: Mapping[str, str] | None) -> dict[str, str]:
     """Return this process's environment with `env` over it."""
+    if env is not None and not isinstance(env, Mapping):
+        raise TypeError(f"env must be a mapping of text to text, not {brief(env)}")
     for name, value in (env or {}).items():
         if not isinstance(name, str) or not isinstance(value, str):
             raise TypeError(f"env must map text to text, not {brief(name)} to {brief(value)}")
@@ -57,6 +59,12 @@ def checked_environment(env: Mapping[str, str] | None) -> dict[str, str]:
 def checked_folder(cwd: Folder | None) -> str | None:
     """Return the folder to start in as text."""
     return None if cwd is None else os.fspath(cwd)
+
+
+def check_pickled(pickled: object) -> None:
+    """Check that it is yes or no: a wrong yes would let the child run code in this process."""
+    if not isinstance(pickled, bool):
+        raise TypeError(f"pickled must be True or False, not {brief(pickled)}")
 
 
 def shown(words: Sequence[str]) -> str:
@@ -77,7 +85,7 @@ def start_error(
 
 def _why(program: str, folder: str | None, environment: Mapping[str, str], error: OSError) -> str:
     if folder is not None and not Path(folder).is_dir():
-        return f"the folder to start it in, {folder!r}, does not exist or is none (cwd=)."
+        return f"{folder!r}, where it should start, is not a folder (cwd=)."
     place = Path(folder or "", program)
     if isinstance(error, FileNotFoundError):
         if os.sep not in program:

@@ -73,7 +73,7 @@ class Link:
             rest = rest[self._send(rest) :]
             if not rest:
                 return
-            self._loop.add_writer(self._descriptor, self._flush)
+            self._loop.add_writer(self._descriptor, self.flush)
         self._outbox.append(rest)
         self.unsent += len(rest)
 
@@ -108,7 +108,8 @@ class Link:
         self.unsent = 0
         self._socket.close()
 
-    def _flush(self) -> None:
+    def flush(self) -> None:
+        """Send what waits, as far as the kernel takes it now."""
         while self._outbox:
             line = self._outbox[0]
             sent = self._send(line)

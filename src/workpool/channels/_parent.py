@@ -17,6 +17,7 @@ from workpool.channels._child_process import ChildProcess
 from workpool.channels._command import (
     Command,
     Folder,
+    check_pickled,
     checked_command,
     checked_environment,
     checked_folder,
@@ -86,6 +87,7 @@ class ParentChannel(Channel):
     ) -> None:
         words = checked_command(command)
         check_seconds("timeout", timeout)
+        check_pickled(pickled)
         check_count("line_limit", line_limit, at_least=LEAST_LINE_LIMIT)
         loop = needs_loop("ParentChannel(...)")
         environment = {
@@ -205,10 +207,13 @@ class ParentChannel(Channel):
         if status is None or self._end is not None or not self._reader.read_to_end():
             return  # it lives, it is over already, or there is something to be handled first
         how = {"exit_code": status.exit_code, "signal_name": status.signal_name}
-        what = f"{self._peer} {status}{self._left_in_line or self._unfinished_line()}"
+        self._left_in_line = self._left_in_line or self._unfinished_line()
+        what = f"{self._peer} {status}{self._left_in_line}"
         self._finish(f"{what}: {self._why(status)}. {self._stderr()}".rstrip(), **how)
 
     def _why(self, status: ExitStatus) -> str:
+        if status.exit_code == 0 and self._left_in_line:
+            return "what it sends is complete, and read, only with a line feed at the end"
         if status.exit_code == 0 and not self._reader.lines_read:
             return (
                 "it never wrote to the channel, so it may not use it. A child takes it with "

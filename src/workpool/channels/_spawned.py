@@ -11,6 +11,7 @@ from workpool.channels._channel import DEFAULT_TIMEOUT
 from workpool.channels._command import (
     Command,
     Folder,
+    check_pickled,
     checked_command,
     checked_environment,
     checked_folder,
@@ -146,7 +147,9 @@ def spawned_worker(
     A program that ends during a task fails that task with `WorkerCrashed`; then, and when it ends
     between two tasks, its worker ends too (the event ``worker-exited`` says why) and is replaced. One
     that does not answer in time, whose channel breaks, or whose task is cancelled or timed out, is
-    killed, as nobody knows what it is doing; its worker starts a new one for the next task.
+    killed, as nobody knows what it is doing; its worker starts a new one for the next task. If the
+    pool has a `worker_concurrency` above 1, the default for such workers, a program works on several
+    tasks at a time; then it is killed when it has done those that it works on beside that one.
     """
     for name, handler in (("init", init), ("execute", execute), ("destroy", destroy)):
         check_callable(name, handler)
@@ -154,6 +157,7 @@ def spawned_worker(
         raise TypeError("spawned_worker needs execute=, what is called for each task")
     check_seconds("timeout", timeout)
     check_seconds("start_timeout", start_timeout)
+    check_pickled(pickled)
     checked_environment(env)
     return SpawnedWorker(
         None if command is None else tuple(checked_command(command)),

@@ -25,6 +25,11 @@ whatever else it does then must not take for ever."""
 _EXIT_GRACE = 5.0
 """Seconds the `destroy` handler has."""
 
+_GIVEN_UP = (
+    "The child had been given up before, because a task that it was working on beside this one was "
+    "cancelled or took too long: perhaps it is stuck."
+)
+
 
 class SpawnedChild:
     """A child as a `SpawnedWorker` describes it. Belongs to one event loop."""
@@ -47,7 +52,8 @@ class SpawnedChild:
         self._on_end = on_end
         self._channel: ParentChannel | CommandRunner | None = None
         self._starting = asyncio.Lock()
-        self._running = 0
+        self._running: dict[ParentChannel | CommandRunner | None, int] = {}
+        """How many arguments each child is working on. One that gets no more ends after its last."""
         self._watched: ParentChannel | None = None
 
     @property
@@ -82,17 +88,20 @@ class SpawnedChild:
     async def execute(self, argument: Any, task_id: int | None = None) -> Any:
         """Run one argument, in a new child if there is none; return what `execute` returns.
 
-        Raises what `execute` raises, and `WorkerCrashed` if the child has ended under it. Leaves no
-        child that may still be busy with this argument: it is killed when this is cancelled, when it
-        has not answered in time and when its channel is broken.
+        Raises what `execute` raises, and `WorkerCrashed` if the child has ended under it. Gives
+        nothing more to a child that may still be busy with this argument, because this was cancelled
+        or it has not answered in time or its channel is broken. It is killed, as soon as it works on
+        nothing else.
         """
         await self.start()
         channel = self._channel
-        self._running += 1
+        self._running[channel] = self._running.get(channel, 0) + 1
         try:
             return await _unless_over(channel, self._worker.execute, channel, argument)
-        except (ChannelTimeout, asyncio.CancelledError):
-            self._drop(channel)
+        except (ChannelTimeout, asyncio.CancelledError) as error:
+            if channel is not self._channel and isinstance(error, ChannelTimeout):
+                error.args = (f"{error} {_GIVEN_UP}",)
+            self._give_no_more(channel)
             raise
         except Exception as error:
             if isinstance(channel, ParentChannel) and not channel.active:
@@ -102,8 +111,7 @@ class SpawnedChild:
                 self._drop(channel)
             raise
         finally:
-            self._running -= 1
-            self._watch(channel)
+            self._has_ended_one(channel)
 
     async def destroy(self) -> None:
         """Run the `destroy` handler, then end the child.
@@ -124,6 +132,14 @@ class SpawnedChild:
         """End the child at once, if there is one."""
         self._drop(self._channel)
 
+    def _has_ended_one(self, channel: ParentChannel | CommandRunner | None) -> None:
+        self._running[channel] -= 1
+        if not self._running[channel]:
+            del self._running[channel]
+            if channel is not self._channel:
+                _kill(channel)
+        self._watch(channel)
+
     def _watch(self, channel: ParentChannel | CommandRunner | None) -> None:
         """See to it that the end of a child that has run an argument is told, now or when it comes."""
         if isinstance(channel, ParentChannel) and channel is not self._watched:
@@ -133,13 +149,16 @@ class SpawnedChild:
 
     def _on_closed(self, channel: ParentChannel) -> None:
         self._watched = None
-        if self._channel is channel and not self._running and not channel.alive:
+        if self._channel is channel and channel not in self._running and not channel.alive:
             self._drop(channel)
             self._on_end(f"{channel._peer} {channel._child.status}")
 
-    def _drop(self, channel: ParentChannel | CommandRunner | None) -> None:
+    def _give_no_more(self, channel: ParentChannel | CommandRunner | None) -> None:
         if self._channel is channel:
             self._channel = None
+
+    def _drop(self, channel: ParentChannel | CommandRunner | None) -> None:
+        self._give_no_more(channel)
         _kill(channel)
 
     def _open(self) -> ParentChannel | CommandRunner:
@@ -184,7 +203,8 @@ def _crash(channel: ParentChannel, argument: Any, task_id: int | None) -> Worker
     name = "the task" if task_id is None else f"task {task_id}"
     end = channel._closed_error(f"{name} ({brief(argument)})")
     return WorkerCrashed(
-        f"{end}\nThe other tasks are not affected; use retries= if running it again is safe.",
+        f"{end}\nThe tasks of other children are not affected; use retries= if running it again is "
+        "safe.",
         pid=channel.id,
         exit_code=end.exit_code,
         signal_name=end.signal_name,

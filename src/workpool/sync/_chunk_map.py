@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Generator, Iterable
+from contextlib import suppress
 from functools import partial
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from workpool._chunk_size import ChunkSize
 from workpool._chunks import Bulk, Items, Piece, one_by_one
 from workpool._source_reader import SourceReader
+from workpool.sync._pace import SourcePace
+from workpool.sync._source_tasks import has_ended
 from workpool.sync._task import Task
 
 if TYPE_CHECKING:
@@ -19,7 +23,6 @@ if TYPE_CHECKING:
     from workpool.sync._pool import WorkerPool
     from workpool.sync._service import Service
 
-_READ_PER_RESULT = 2  # pieces; as in _map.py
 _LOOK_SECONDS = 0.004
 """After so long the items that a read has got so far are sent, while it waits for its source."""
 
@@ -76,14 +79,17 @@ class _ChunkFeed:
         self._bulk: Bulk | None = None
         self._pieces: deque[TaskPiece] = deque()
         self._unfinished: set[TaskPiece] = set()
-        self._ended: SimpleQueue[Any] = SimpleQueue()
+        self._ended: SimpleQueue[TaskPiece] = SimpleQueue()
+        self._came: deque[TaskPiece] = deque()
+        """At most one that has ended, taken from the queue before it was wanted."""
+        self._pace = SourcePace()
 
     def in_order(self) -> Generator[list[Any]]:
         """Yield lists of results in the order of the source."""
         pieces = self._pieces
         try:
             while True:
-                self._feed(lambda: bool(pieces) and pieces[0].done())
+                self._feed(self._has_first)
                 if not pieces:
                     self._raise_error()
                     return
@@ -95,14 +101,13 @@ class _ChunkFeed:
 
     def as_completed(self) -> Generator[list[Any]]:
         """Yield lists of results as they come."""
-        ended = self._ended
         try:
             while True:
-                self._feed(lambda: not ended.empty())
+                self._feed(self._has_any)
                 if self._bulk is None or self._size.taken == self._bulk.sent:
                     self._raise_error()
                     return
-                yield from self._lists(ended.get().result())
+                yield from self._lists(self._take().result())
         finally:
             self._stop(self._unfinished)
 
@@ -114,11 +119,27 @@ class _ChunkFeed:
             yield part
             self._size.taken += count
 
-    def _feed(self, has_result: Callable[[], bool]) -> None:
+    def _has_first(self, seconds: float) -> bool:
+        return bool(self._pieces) and has_ended(self._pieces[0], seconds)
+
+    def _has_any(self, seconds: float) -> bool:
+        is_due = self._bulk is not None and self._bulk.sent > self._size.taken
+        if seconds and is_due and not self._came:
+            with suppress(Empty):
+                self._came.append(self._ended.get(timeout=seconds))
+        return bool(self._came) or not self._ended.empty()
+
+    def _take(self) -> TaskPiece:
+        if self._came:
+            return self._came.popleft()
+        self._pool._check_may_wait()
+        return self._ended.get()
+
+    def _feed(self, has_result: Callable[[float], bool]) -> None:
         """Read and send what the workers need, but not for long while there is a result."""
         read = 0
         while self._reader.open and not self._is_full():
-            if read >= _READ_PER_RESULT and has_result():
+            if self._pace.lets_go_first(read, has_result):
                 return
             service = self._pool._open()
             if self._bulk is None:
@@ -139,7 +160,9 @@ class _ChunkFeed:
         size = min(self._size.next(reader.left), self._size.most_held - held)
         if size > 1 and not reader.is_instant:
             service.thread.post(partial(self._look_later, service, bulk))
+        began = monotonic()
         items = reader.read(size)
+        self._pace.note(monotonic() - began)
         if items:
             self._send(service, bulk, items)
 

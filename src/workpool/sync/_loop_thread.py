@@ -15,13 +15,14 @@ thread ends with the pool. It costs 0.1 ms and five descriptors.
 from __future__ import annotations
 
 import asyncio
+import inspect
 import logging
 import os
 import threading
 from collections import deque
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from threading import get_ident
 from typing import Any, TypeVar
 
@@ -75,6 +76,11 @@ class LoopThread:
     def is_current(self) -> bool:
         """Whether the caller runs in this thread."""
         return get_ident() == self._thread.ident
+
+    @property
+    def is_running_here(self) -> bool:
+        """Whether the caller runs in the loop, as what was posted does, unless that came too late."""
+        return self.is_current and asyncio._get_running_loop() is not None
 
     def post(self, item: Any) -> None:
         """Have an item handled, or a function called, in the loop's thread. Never blocks."""
@@ -136,11 +142,22 @@ class LoopThread:
         try:
             self._check_descriptors()
             with asyncio.Runner() as runner:
-                runner.get_loop()
-                runner.run(self._serve())
+                self._run_to_end(runner.get_loop())
         except BaseException as error:  # noqa: BLE001 - no descriptor for the loop, say
             self._failure = error
         self._close()
+
+    def _run_to_end(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Run the loop. `SystemExit` and `KeyboardInterrupt` leave it; what raised them is the user's."""
+        serving = loop.create_task(self._serve())
+        while not serving.done():
+            try:
+                loop.run_until_complete(serving)
+            except (SystemExit, KeyboardInterrupt) as error:
+                if not _is_of_task(error):
+                    message = f"workpool {self.name!r}: a function in the pool's own thread raised"
+                    loop.call_exception_handler({"message": message, "exception": error})
+        serving.result()
 
     def _check_descriptors(self) -> None:
         """Raise `OSError` if a loop could not be made: asyncio leaves one half made, with warnings."""
@@ -159,7 +176,8 @@ class LoopThread:
             loop.remove_reader(self._descriptor)
 
     def _on_wake(self) -> None:
-        os.eventfd_read(self._descriptor)
+        with suppress(BlockingIOError):  # a loop that was left in its turn may call twice
+            os.eventfd_read(self._descriptor)
         self._handle_items()
 
     def _handle_items(self) -> None:
@@ -230,6 +248,15 @@ class LoopThread:
         self._woken = False
         self.ended = threading.Event()
         self.ended.set()
+
+
+def _is_of_task(error: BaseException) -> bool:
+    """Whether an exception that has left the loop was raised in an asyncio task, which has kept it."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_frame.f_code is not asyncio.Handle._run.__code__:
+        trace = trace.tb_next
+    first = None if trace is None else trace.tb_next
+    return first is not None and bool(first.tb_frame.f_code.co_flags & inspect.CO_COROUTINE)
 
 
 class _Question:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import warnings
-from collections.abc import AsyncIterable, Callable, Coroutine, Hashable, Iterable
+from collections.abc import Callable, Coroutine, Hashable
 from contextlib import suppress
 from functools import partial
 from types import TracebackType
@@ -14,7 +14,6 @@ from workpool._entrypoint import Entrypoint
 from workpool._options import LIGHT, Affinity
 from workpool._pool import Event, PoolKeywords
 from workpool._pool import WorkerPool as AsyncioPool
-from workpool._progress import CompletionEvent, ErrorEvent, ProcessSummary
 from workpool._retry_policy import RetryPolicy
 from workpool._statistics import PoolStatistics
 from workpool.errors import PoolClosed, WorkerStartError
@@ -134,42 +133,6 @@ class WorkerPool(MapMethods[ArgT, ResultT], Generic[ArgT, ResultT]):
             task.main_thread = True
         service.thread.post(task)
         return task
-
-    def process(
-        self,
-        source: Iterable[ArgT] | AsyncIterable[ArgT],
-        *,
-        on_complete: Callable[[CompletionEvent[ArgT, ResultT]], Any] | None = None,
-        on_error: Callable[[ErrorEvent[ArgT]], Any] | None = None,
-        is_success: Callable[[ResultT], Any] | None = None,
-        total: int | None = None,
-        buffer: int | None = None,
-        timeout: float | None = None,
-        retries: int | RetryPolicy | None = None,
-        key: Hashable | None = None,
-        progress: bool | str = False,
-    ) -> ProcessSummary:
-        """Run every item of a source to its end; return how many there were and how they ended.
-
-        As `workpool.WorkerPool.process`. The source is read, and the handlers are called, in the
-        pool's own thread.
-        """
-        service = self._open()
-        service.thread.check_may_wait("process()")
-        return service.thread.ask_async(
-            lambda: self._pool.process(
-                source,
-                on_complete=on_complete,
-                on_error=on_error,
-                is_success=is_success,
-                total=total,
-                buffer=buffer,
-                timeout=timeout,
-                retries=retries,
-                key=key,
-                progress=progress,
-            )
-        )
 
     def when_idle(self, timeout: float | None = None) -> None:
         """Wait until every task added so far, and those added meanwhile, has ended.
@@ -319,6 +282,19 @@ class WorkerPool(MapMethods[ArgT, ResultT], Generic[ArgT, ResultT]):
         if not thread.is_current:  # there it may be in the middle of something: in a finalizer
             with suppress(PoolClosed):
                 thread.ask(_nothing)
+
+    def _withdraw(self, task: Task[Any]) -> bool:
+        assert self._service is not None
+        thread = self._service.thread
+        thread.check_may_wait("withdraw()")
+
+        async def ask() -> bool:
+            return await self._pool._withdraw(cast(Any, task))
+
+        try:
+            return thread.ask_async(ask)
+        except PoolClosed:
+            return False  # it has ended, with the pool
 
     def _call_back(self, function: Callable[[], None]) -> None:
         assert self._service is not None

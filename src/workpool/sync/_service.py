@@ -36,13 +36,19 @@ class Service:
         _exit.enter(self)
         self.thread.start()
         try:
-            return self.thread.ask(self.pool._open)
+            return self.thread.ask(self._open)
         except BaseException:
             self.thread.post(self.abandon)
             self.thread.wait()
             raise
 
     # In the loop's thread
+
+    def _open(self) -> Callable[[], int]:
+        new_id = self.pool._open()
+        assert self.pool._engine is not None
+        self.pool._engine.announcer.caught = BaseException  # nobody's `sys.exit()` ends this thread
+        return new_id
 
     def finish(self) -> None:
         """Close the pool gracefully, then end."""

@@ -172,6 +172,17 @@ class Task(Future[ResultT]):
         self._pool._let_cancel()
         return True
 
+    def withdraw(self) -> bool:
+        """Take the task back if it has not begun: cancel it then, and return True.
+
+        One that has begun, or ended, is left alone, and the answer is False: unlike `cancel`, this
+        disturbs nobody. Takes about two milliseconds for a task that was sent to a worker, whatever
+        that worker is doing. A `KeyboardInterrupt` meanwhile does not undo it.
+
+        Raises `RuntimeError` in the pool's own thread.
+        """
+        return self._pool._withdraw(self)
+
     def _cancel_soon(self) -> bool:
         """As `cancel`, without waiting at all."""
         if self._state == FINISHED or not super().cancel():
