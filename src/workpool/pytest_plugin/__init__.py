@@ -37,6 +37,17 @@ def get_worker_id(request_or_config: Any) -> str:
     return str(getattr(config, "workerinput", {}).get("workerid", "master"))
 
 
+def configured(config: pytest.Config, name: str) -> str:
+    """Return a setting of the configuration file as text: TOML has numbers too."""
+    try:
+        return str(config.getini(name))
+    except (TypeError, pytest.UsageError):  # pytest wants text of an option that may be a word
+        value = getattr(getattr(config, "_inicfg", {}).get(name), "value", None)
+        if type(value) in (int, float):
+            return str(value)
+        raise
+
+
 def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
     """Register the options and their counterparts in the configuration file."""
     _leave_unrewritten(pluginmanager)
@@ -100,24 +111,38 @@ def pytest_cmdline_main(config: pytest.Config) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Take the run over if that is asked for."""
     from workpool.pytest_plugin import _once_per_run, _xdist_names
-    from workpool.pytest_plugin._extra_options import set_up_extras
+    from workpool.pytest_plugin._extra_options import refuse_without_workers, set_up_extras
 
     for marker in MARKERS:
         config.addinivalue_line("markers", marker)
     _xdist_names.add_fixtures(config.pluginmanager)
     config.pluginmanager.register(_once_per_run, "workpool-once-per-run")
     set_up_extras(config)
+    if hasattr(config, "workerinput"):
+        return
     wanted = _wanted(config, config.option)
-    if wanted is not None and not hasattr(config, "workerinput"):
-        from workpool.pytest_plugin._activation import activate
+    if wanted is None:
+        refuse_without_workers(config)
+        return
+    from workpool.pytest_plugin._activation import activate
 
-        activate(config, wanted)
+    activate(config, wanted)
+
+
+def pytest_report_header(config: pytest.Config) -> str | None:
+    """Say which options have nothing to do in a run that has no workers."""
+    from workpool.pytest_plugin._extra_options import idle_without_workers
+
+    idle = idle_without_workers(config)
+    if not idle or config.pluginmanager.hasplugin("workpool-controller"):
+        return None
+    return f"workpool: {idle}: of no effect, for this run has no workers"
 
 
 def _wanted(config: pytest.Config, options: Any) -> str | None:
     """Return how many workers were asked for; None if that was not spoken of."""
     wanted: str | None = options.workpool
-    return config.getini("workpool") or None if wanted is None else wanted
+    return configured(config, "workpool") or None if wanted is None else wanted
 
 
 def _leave_unrewritten(manager: pytest.PytestPluginManager) -> None:

@@ -87,11 +87,13 @@ def activate(config: pytest.Config, wanted: str) -> None:
         stay_in_process(config, reason, is_tiny=not _needs_terminal(config))
         return
     from workpool.pytest_plugin._controller import Controller
+    from workpool.pytest_plugin._lasting_objects import LastingObjects
 
     if options.is_auto and (count := auto_workers(config)):
         options = replace(options, workers=at_most(count, config.option))
     crew = _crew(config, options.workers)
     config.pluginmanager.register(Controller(config, options, crew), "workpool-controller")
+    config.pluginmanager.register(LastingObjects(config), "workpool-lasting-objects")
 
 
 def prepare(config: pytest.Config, wanted: str) -> None:
@@ -112,8 +114,9 @@ def prepare(config: pytest.Config, wanted: str) -> None:
     given = _planned(config, wanted, options)
     if given is not None:
         _xdist_names.take_place(config.pluginmanager)
-        if not _xdist_names.is_real(config.pluginmanager):  # which would act on it
-            _xdist_names.show(options, given.workers)
+        _xdist_names.show(options, given.workers)
+        if _xdist_names.is_real(config.pluginmanager):
+            _xdist_names.hold_back(config.pluginmanager)
         share_log_file(config)
 
 

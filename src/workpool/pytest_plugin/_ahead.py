@@ -25,6 +25,8 @@ class Ahead:
         self._clock = clock
         self._guess = guess
         self._sent: dict[str, _Sent] = {}
+        self._last_name = ""
+        """The test that ended last."""
         self._last_promise: int | None = None
         """What was promised with the test that ended last."""
         self.first_since = 0.0
@@ -60,6 +62,11 @@ class Ahead:
         return list(self._sent)[1:]
 
     @property
+    def last(self) -> str:
+        """The test that was sent last; if all have ended, the one that did so last."""
+        return next(reversed(self._sent), self._last_name)
+
+    @property
     def promise(self) -> int | None:
         """The test that the worker, as far as it knows, runs after the last it was sent."""
         if not self._sent:
@@ -90,7 +97,7 @@ class Ahead:
             self.first_since = self._clock()
         sent = self._sent.pop(name)
         if has_run:
-            self._last_promise = sent.promise
+            self._last_name, self._last_promise = name, sent.promise
         if sent.cost is None:
             self._unknown -= 1
         else:

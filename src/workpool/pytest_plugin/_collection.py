@@ -72,7 +72,7 @@ def _place_of_item(item: pytest.Item, of_parent: dict[Any, Place]) -> Place:
     cluster = _cluster(item)
     if not cluster and not item.own_markers:
         return place
-    return _marked(place._replace(cluster=cluster), item.own_markers)
+    return _marked(place._replace(cluster=cluster), item.own_markers, item.nodeid)
 
 
 def _place_of_parent(node: Any) -> Place:
@@ -84,23 +84,48 @@ def _place_of_parent(node: Any) -> Place:
             module = parent.nodeid
         elif isinstance(parent, pytest.Class):
             class_ = parent.nodeid
-    return _marked(Place("", module, class_, "", None), marks)
+    return _marked(Place("", module, class_, "", None), marks, module)
 
 
-def _marked(place: Place, marks: list[pytest.Mark]) -> Place:
+def _marked(place: Place, marks: list[pytest.Mark], nodeid: str) -> Place:
     names = []
     for mark in marks:
         if mark.name in _GROUP_MARKS:
-            names.append(_mark_argument(mark, "default"))
+            names.append(_name_in(mark, nodeid))
         elif mark.name == "serial":
-            place = place._replace(serial=_mark_argument(mark, ""))
+            place = place._replace(serial=_name_in(mark, nodeid))
     if names:
         place = place._replace(group="_".join(sorted({*names})))
     return place
 
 
-def _mark_argument(mark: pytest.Mark, default: str) -> str:
-    return str(mark.args[0] if mark.args else mark.kwargs.get("name", default))
+def _name_in(mark: pytest.Mark, nodeid: str) -> str:
+    """Return the name that a mark gives, empty if it gives none. Raises `pytest.UsageError` if that makes no sense."""
+    if mark.name == "xdist_group":  # which takes anything
+        return str(mark.args[0] if mark.args else mark.kwargs.get("name", "default"))
+    is_serial = mark.name == "serial"
+    try:
+        name = (_name_or_none if is_serial else _name)(*mark.args, **mark.kwargs)
+    except TypeError:  # too many arguments, too few, or others
+        name = 0
+    if isinstance(name, str) and name:
+        return name
+    if name is None and is_serial:
+        return ""
+    shown = [repr(value) for value in mark.args]
+    shown += [f"{key}={value!r}" for key, value in mark.kwargs.items()]
+    raise pytest.UsageError(
+        f"{nodeid}: the mark {mark.name}({', '.join(shown)}) makes no sense: it takes one name, which is a text"
+        f"{', or nothing' if is_serial else ''}"
+    )
+
+
+def _name(name: object) -> object:
+    return name
+
+
+def _name_or_none(name: object = None) -> object:
+    return name
 
 
 def _cluster(item: pytest.Item) -> str:

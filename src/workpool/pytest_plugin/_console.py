@@ -50,6 +50,14 @@ class Console:
             self._reporter._numcollected = count + deselected
             self._reporter.report_collect(True)
 
+    def show_lines_of_hooks(self, lines: list[str | list[str]]) -> None:
+        """Show what hooks of a worker had to say, the last one first: the other way round, as pytest does."""
+        if self._reporter is not None:
+            for line_or_lines in reversed(lines):
+                several = [line_or_lines] if isinstance(line_or_lines, str) else line_or_lines
+                for line in several:
+                    self._reporter.write_line(line)
+
     def show_line(self, worker: int, line: str) -> None:
         """Show a line that a worker has printed."""
         if self._reporter is not None:

@@ -11,6 +11,7 @@ from workpool.pytest_plugin._crew import FINISH_SECONDS, Crew
 from workpool.pytest_plugin._forecast import MEMORY
 from workpool.pytest_plugin._options import Options
 from workpool.pytest_plugin._run import Run
+from workpool.pytest_plugin._stepwise import StepwiseOrder, stepwise_order
 
 _INTERRUPT_SECONDS = 0.8
 """Time the workers have to tear down and end after Ctrl-C: the summary is to be there within two seconds,
@@ -26,6 +27,7 @@ class Controller:
         self._crew = crew
         self._console: Console
         self._run = Run(config, options, crew)
+        self._stepwise: StepwiseOrder | None = None
 
     def pytest_report_header(self) -> str:
         """Say that there are workers."""
@@ -38,6 +40,7 @@ class Controller:
         """Start the workers."""
         self._console = Console(self._config)
         self._console.begin()
+        self._stepwise = stepwise_order(self._config)
         self._run.start(session, self._console)
 
     @pytest.hookimpl(tryfirst=True)
@@ -61,6 +64,8 @@ class Controller:
         """End the workers, however the run has ended."""
         is_interrupted = exitstatus == pytest.ExitCode.INTERRUPTED
         self._run.finish(_INTERRUPT_SECONDS if is_interrupted else FINISH_SECONDS)
+        if self._stepwise is not None:
+            self._stepwise.settle(self._run.tests)
         self._run.save_durations()
         self._save_memory()
 

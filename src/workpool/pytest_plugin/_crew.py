@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -31,8 +32,8 @@ from workpool.pytest_plugin._events import (
     WITHDRAWN,
     Event,
 )
-from workpool.pytest_plugin._schedule import Due
-from workpool.pytest_plugin._stages import Stages
+from workpool.pytest_plugin._schedule import Broken, Due
+from workpool.pytest_plugin._stages import AT_ONCE, Stages
 from workpool.pytest_plugin._turning_loop import TurningLoop
 from workpool.pytest_plugin._worker_settings import WorkerSettings
 
@@ -58,7 +59,7 @@ class Crew:
         self.count = count
         self.most_memory = 0
         """Bytes a worker had at most, of those that have closed their sessions."""
-        self._stages = stages or Stages(count, count, is_known=False)
+        self._stages = stages or Stages(count, AT_ONCE, is_known=False)
         self._timeout: float | None = None
         self._settings: WorkerSettings
         self._input_of: InputOf | None = None
@@ -68,7 +69,8 @@ class Crew:
         self._pool: WorkerPool[Any, Any] = WorkerPool(
             "workpool.pytest_plugin._entry:work",
             max_workers=count,
-            min_workers=count,
+            min_workers=self._stages.processes,
+            tasks_per_worker=sys.maxsize,  # how many there are is said here
             start_method=template or "template",
             worker_output=self._on_line,
             name="pytest",
@@ -87,7 +89,7 @@ class Crew:
         """Start the workers: they import what they need, and wait."""
         if self._environment is None:
             self._environment = dict(os.environ)
-            self._loop.call(partial(self._pool.resize_up_to, self.count))
+            self._loop.call(partial(self._pool.resize_up_to, self._stages.processes))
 
     def open(
         self, settings: WorkerSettings, timeout: float | None, input_of: InputOf | None = None
@@ -101,10 +103,12 @@ class Crew:
         self.start()
         self._open_due()
         if not self._stages.is_over:
-            self._loop.call(self._want_all_later)
+            self._loop.call(self._want_more_later)
 
     def _open_due(self) -> None:
-        for worker in self._stages.due():
+        if due := self._stages.due():
+            self._loop.call(partial(self._pool.resize_up_to, self._stages.processes))
+        for worker in due:
             self.collect(worker)
 
     def environment_changes(self) -> tuple[dict[str, str], list[str]]:
@@ -162,12 +166,12 @@ class Crew:
         """Ask for tests back that have not begun; an event tells of each how it went."""
         self._loop.call(partial(self._begin_withdrawals, tests))
 
-    def break_promises(self, tests: Tests) -> None:
-        """Tell workers that a test they count on to follow will not."""
+    def break_promises(self, broken: Sequence[Broken]) -> None:
+        """Tell workers that a test they count on to follow another one will not."""
         handles = {handle.id: handle for handle in self._pool.workers}
-        for worker, name in tests:
+        for worker, name, following in broken:
             if worker in handles:
-                handles[worker].post_message(_worker.NOT_COMING, name)
+                handles[worker].post_message(_worker.NOT_COMING, (name, following))
 
     def finish(self, workers: Iterable[int], seconds: float) -> list[Event]:
         """Cancel what has not ended, close the sessions of these workers, end all of them."""
@@ -186,11 +190,11 @@ class Crew:
 
     # Inside the event loop
 
-    def _want_all_later(self) -> None:
-        asyncio.get_running_loop().call_later(self._stages.patience, self._want_all)
+    def _want_more_later(self) -> None:
+        asyncio.get_running_loop().call_later(self._stages.patience, self._want_more)
 
-    def _want_all(self) -> None:
-        self._stages.want_all()
+    def _want_more(self) -> None:
+        self._stages.lose_patience()
         self._loop.wake()
 
     def _add(self, tests: Sequence[Due]) -> None:

@@ -7,10 +7,11 @@ from typing import NamedTuple
 
 import pytest
 
+from workpool.pytest_plugin import configured
 from workpool.pytest_plugin._forecast import Forecast, foresee, worker_bytes
 from workpool.pytest_plugin._memory import available_bytes
 from workpool.pytest_plugin._options import Options
-from workpool.pytest_plugin._stages import Stages
+from workpool.pytest_plugin._stages import AT_ONCE, Stages
 
 TINY_SECONDS = 0.2
 """A run whose tests took no longer in all is not sooner done by workers: to start them takes 0.1 s."""
@@ -36,7 +37,7 @@ def plan_early(config: pytest.Config, options: Options) -> EarlyPlan:
     """Decide. A number that was asked for is kept, as far as there are tests; 'auto' leaves it open."""
     forecast = foresee(config)
     if not options.is_auto:
-        first = options.workers if forecast is None else forecast.tests
+        first = AT_ONCE if forecast is None else forecast.tests
         return EarlyPlan(options.workers, first, forecast is not None, "")
     workers = min(options.workers, _with_memory(config))
     first = 1 if forecast is None else forecast.tests
@@ -56,7 +57,7 @@ def _why_in_process(config: pytest.Config, options: Options, forecast: Forecast 
     if forecast is None or not forecast.is_safe or forecast.seconds > TINY_SECONDS:
         return ""
     known = config.known_args_namespace
-    if options.timeout is not None or known.workpool_slow or config.getini("workpool_slow"):
+    if options.timeout is not None or known.workpool_slow or configured(config, "workpool_slow"):
         return ""  # they need workers
     count = f"{forecast.tests} test{'s' if forecast.tests > 1 else ''}"
     return (

@@ -7,8 +7,13 @@ from typing import Any
 
 import pytest
 
+from workpool.pytest_plugin import configured
+
 _FAILURES = ("at-the-end", "at-once")
 _VIEW = ("auto", "no")
+
+_NEED_WORKERS = {"workpool_timeout": "--workpool-timeout", "workpool_slow": "--workpool-slow"}
+"""What the controller sees to while workers run the tests."""
 
 
 def add_extra_options(group: Any, parser: pytest.Parser) -> None:
@@ -54,6 +59,22 @@ def set_up_extras(config: pytest.Config) -> None:
     wants_view(config)
 
 
+def refuse_without_workers(config: pytest.Config) -> None:
+    """Raise `pytest.UsageError` if the command line has options that need workers, and nobody has spoken of those."""
+    given = [text for name, text in _NEED_WORKERS.items() if config.getoption(name) is not None]
+    if given:
+        verb = "need" if len(given) > 1 else "needs"
+        raise pytest.UsageError(
+            f"{' and '.join(given)} {verb} workers, and this run has none: add --workpool=auto, or =1 for a run "
+            "like a serial one. --workpool=no says that the tests are to do without"
+        )
+
+
+def idle_without_workers(config: pytest.Config) -> str:
+    """Return which options, the configuration file's included, do nothing in a run that has no workers."""
+    return " and ".join(text for name, text in _NEED_WORKERS.items() if _given(config, name))
+
+
 def slow_seconds(config: pytest.Config) -> float | None:
     """Return after how many seconds a test is to be pointed out, if at all."""
     text = _given(config, "workpool_slow")
@@ -75,7 +96,7 @@ def wants_view(config: pytest.Config) -> bool:
 
 def _given(config: pytest.Config, name: str) -> str:
     value = config.getoption(name)
-    return str(config.getini(name) if value is None else value)
+    return configured(config, name) if value is None else str(value)
 
 
 def _choice(config: pytest.Config, name: str, choices: tuple[str, ...]) -> str:

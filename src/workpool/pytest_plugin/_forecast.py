@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import pytest
 from _pytest.cacheprovider import Cache
 
-from workpool.pytest_plugin._durations import DURATIONS, LOST
+from workpool.pytest_plugin._durations import DURATIONS, LOST, SET_UPS
 
 MEMORY = "workpool/memory"
 """The key of the bytes that a worker had at most."""
@@ -25,8 +25,8 @@ MEMORY = "workpool/memory"
 _MOST_BYTES = 1 << 16
 """Of the remembered durations that are looked at: more, some hundred tests, are many anyway."""
 
-_SEPARATORS = ("/", "::", "[")
-"""What follows, in a nodeid, on the name of a folder, a file or class, a function."""
+_SEPARATORS = ("/", "::", "[", " ")
+"""What follows, in a nodeid, on the name of a folder, a file or class, a function; in a home on that of a file."""
 
 
 class Forecast(NamedTuple):
@@ -34,7 +34,7 @@ class Forecast(NamedTuple):
 
     tests: int
     seconds: float
-    """What they took when they were last run."""
+    """What they took when they were last run, with the fixtures that neighbours share."""
     is_safe: bool
     """Whether each of them came to an end, and did not have to be ended."""
 
@@ -61,7 +61,18 @@ def foresee(config: pytest.Config) -> Forecast | None:
         found |= matching
     lost = _read(folder / LOST, list) or []
     is_safe = not any(not name or name in found for name in lost)
-    return Forecast(len(found), sum(durations[name] for name in found), is_safe)
+    seconds = sum(durations[name] for name in found)
+    return Forecast(len(found), seconds + _set_up_seconds(folder, prefixes), is_safe)
+
+
+def _set_up_seconds(folder: Path, prefixes: list[str]) -> float:
+    """Return what the fixtures take that tests of a module share, of modules in or around what was asked for."""
+    set_ups: dict[str, float] = _read(folder / SET_UPS, dict) or {}
+    return sum(
+        seconds
+        for home, seconds in set_ups.items()
+        if any(_is_in(home, prefix) or prefix.startswith(home) for prefix in prefixes)
+    )
 
 
 def worker_bytes(config: pytest.Config) -> int:

@@ -11,9 +11,6 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from _pytest import runner
-
-_call_and_report = runner.call_and_report
 
 
 class NextItem:
@@ -38,16 +35,3 @@ class NextItem:
         if item is None:
             raise AttributeError(f"there is no next test, hence no {name!r}")
         return getattr(item, name)
-
-
-def call_and_report(item: pytest.Item, when: Any, log: bool = True, **arguments: Any) -> Any:
-    """Put the test itself, or None, in its stand-in's place before any hook sees it."""
-    following = arguments.get("nextitem")
-    if when == "teardown" and isinstance(following, NextItem):
-        arguments["nextitem"] = following.resolve()
-    return _call_and_report(item, when, log, **arguments)
-
-
-def install() -> None:
-    """Have pytest, and plugins that are loaded from now on, resolve the stand-in."""
-    runner.call_and_report = call_and_report

@@ -9,7 +9,8 @@ from math import isfinite
 
 import pytest
 
-from workpool.pytest_plugin import SCOPES
+from workpool.pytest_plugin import SCOPES, configured
+from workpool.pytest_plugin._xdist_names import most_workers
 
 MOST_WORKERS = 1000
 """More can only be a slip of the pen."""
@@ -36,7 +37,7 @@ def read_options(config: pytest.Config, wanted: str, given: Namespace) -> Option
     if wanted == "no":
         return None
     is_auto = wanted == "auto"
-    scope = given.workpool_scope or config.getini("workpool_scope") or "auto"
+    scope = given.workpool_scope or configured(config, "workpool_scope") or "auto"
     if scope not in SCOPES:
         raise pytest.UsageError(f"workpool_scope is {scope!r}: use one of {', '.join(SCOPES)}")
     return Options(
@@ -49,7 +50,7 @@ def read_options(config: pytest.Config, wanted: str, given: Namespace) -> Option
 
 def at_most(count: int, given: Namespace) -> int:
     """Return how many workers 'auto' means, where there may be no more than ``--maxprocesses`` says."""
-    return min(count, getattr(given, "maxprocesses", None) or count)
+    return min(count, most_workers(given) or count)
 
 
 def _worker_count(wanted: str) -> int:
@@ -64,7 +65,7 @@ def _worker_count(wanted: str) -> int:
 def _timeout(config: pytest.Config, given: Namespace) -> float | None:
     value = given.workpool_timeout
     if value is None:
-        value = config.getini("workpool_timeout") or None
+        value = configured(config, "workpool_timeout") or None
     if value is None:
         return None
     try:

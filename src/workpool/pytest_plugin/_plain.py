@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-_PLAIN = (str, int, float, bool, bytes, type(None))
+_PLAIN = (str, int, float, bool, bytes, complex, type(None))
 _DEEPEST = 50
 """Deeper than any report; what refers to itself ends here."""
 
@@ -22,7 +22,10 @@ def plain(value: Any, depth: int = 0) -> Any:
         return [plain(item, depth + 1) for item in value]
     if isinstance(value, tuple):
         return tuple(plain(item, depth + 1) for item in value)
-    for base in (str, bool, int, float, bytes):
+    if isinstance(value, (set, frozenset)):
+        items = map(_plain_key, value)
+        return set(items) if isinstance(value, set) else frozenset(items)
+    for base in (str, bool, int, float, bytes, complex):
         if isinstance(value, base):
             return _base_value(value, base)
     return text_of(value)

@@ -12,17 +12,15 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
+from math import inf
 
+from workpool.pytest_plugin._dealing import cut_out_long, deal_out, sort_by_length
 from workpool.pytest_plugin._grouping import Group
+from workpool.pytest_plugin._moves import CHEAP_SECONDS
+from workpool.pytest_plugin._set_ups import SetUps
 
 WORTH_SECONDS = 0.005
 """A part of a group that takes less is not worth the messages."""
-
-LONG_SHARE = 1 / 3
-"""A test that is expected to take more of the run, evenly divided, begins first, without its group."""
-
-LONG_SECONDS = 0.25
-"""One that takes less does not: its fixtures may be set up once more for that."""
 
 _ROUNDING = 1e-6
 """Seconds: sums of the same times in another order may differ, by much less."""
@@ -38,13 +36,12 @@ class Plan:
         workers: int,
         cost: Callable[[int], float],
         *,
+        set_ups: SetUps | None = None,
         longest_first: bool = False,
         in_order: bool = False,
     ) -> None:
         self._cost = cost
-        self._setup_costs: dict[object, float] = {}
-        self._bare_set_ups: dict[object, float] = {}
-        """Of groups whose first test had everything set up for it, the session's fixtures too."""
+        self._set_ups = set_ups or SetUps({})
         self._alone = deque(alone)
         self._alone_worker: int | None = None
         self._group_of: dict[int, Group] = {}
@@ -53,11 +50,16 @@ class Plan:
         self._common = deque(groups if in_order else ())
         self.left = sum(len(group.tests) for group in groups)
         """Tests nobody has taken, those that run alone not among them."""
-        long = self._cut_out_long(groups, workers) if longest_first and not in_order else []
-        stretches = _stretches(() if in_order else groups, long, workers, self.seconds)
+        long: list[Group] = []
+        if longest_first and not in_order:
+            long = cut_out_long(groups, workers, cost, self.moving_cost)
+            self._group_of.update({group.tests[0]: group for group in long})
+        stretches = deal_out(() if in_order else groups, long, workers, self._whole_seconds)
         if longest_first:
-            stretches = [self._longest_first(stretch) for stretch in stretches]
+            stretches = [sort_by_length(stretch, self._whole_seconds) for stretch in stretches]
         self._stretches = [deque(stretch) for stretch in stretches]
+        self._has_come = [False] * workers
+        """Which workers have asked for a test."""
         self._current: list[Group | None] = [None] * workers
         self.taken: set[int] = set()
         """Tests that were taken and have not ended."""
@@ -68,6 +70,8 @@ class Plan:
         From others too if `busy` is given: the seconds that each worker needs for what it has taken,
         infinity for one that may never begin.
         """
+        if not self._has_come[worker]:
+            self._welcome(worker)
         if not self.left:
             test = self._next_alone(worker)
         else:
@@ -96,12 +100,29 @@ class Plan:
             group.tests.appendleft(test)
             self.left += 1
 
+    def put_first(self, worker: int, tests: Sequence[int]) -> None:
+        """Take tests back that a worker was given and has not begun, for whoever takes one next.
+
+        Where the order matters, that is: with what is left of their groups they are the first of the sequence.
+        """
+        groups = list(dict.fromkeys(self._group_of[test] for test in tests if test in self.taken))
+        self.give_back(worker, tests)
+        current = self._current[worker]
+        self._current[worker] = None if current in groups else current
+        own = self._stretches[worker]
+        self._stretches[worker] = deque(group for group in own if group not in groups)
+        self._common.extendleft(reversed(groups))
+
     def following(self, worker: int) -> int | None:
         """Return the test that a worker takes next of what is meant for it; None if nothing is."""
         group = self._current[worker]
         if group is None or not group.tests:
             group = next((group for group in self._stretches[worker] if group.tests), None)
         return None if group is None else group.tests[0]
+
+    def next_in_order(self) -> int | None:
+        """Return the next test of the sequence that all take from; None if there is none."""
+        return next((group.tests[0] for group in self._common if group.tests), None)
 
     def provide(self, worker: int, busy: Sequence[float], *, splits: bool) -> None:
         """Let a worker for which nothing is meant any more have already what it would get later.
@@ -121,23 +142,12 @@ class Plan:
         """Return the group of a test, or the part of it that was cut off; None of one that runs alone."""
         return self._group_of.get(test)
 
-    def longest_set_up(self) -> float:
-        """Return the seconds of the longest set-up so far."""
-        return max(self._setup_costs.values(), default=0.0)
-
-    def broad_set_up(self) -> float:
-        """Return the seconds it takes to set up what is shared beyond groups, by what is known of it."""
-        groups = self._setup_costs.items()
-        within = min((cost for key, cost in groups if key not in self._bare_set_ups), default=0.0)
-        return max(min(self._bare_set_ups.values(), default=0.0) - within, 0.0)
-
     def moving_cost(self, group: Group) -> float:
-        """Return the seconds it takes to set up elsewhere what a group needs: if unknown, what others need."""
-        known = self._setup_costs
-        set_up = known.get(group.key)
-        if set_up is None:
-            set_up = sum(known.values()) / len(known) if known else 0.0
-        return WORTH_SECONDS + set_up
+        """Return the seconds it takes to set up elsewhere what a group needs: if unknown, not too little."""
+        known = self._set_ups.known(group.home)
+        return WORTH_SECONDS + (
+            max(self._set_ups.of(group.home), CHEAP_SECONDS) if known is None else known
+        )
 
     def hand_over(self, test: int, thief: int, *, whole: bool = False) -> None:
         """Let a test that was taken, and has not begun, be another worker's.
@@ -151,7 +161,7 @@ class Plan:
         group, stretch = self._group_of[test], self._stretches[thief]
         new = next((each for each in stretch if each.moved_from is group), None)
         if new is None:
-            new = Group(group.key, group.cluster, (), may_split=group.may_split)
+            new = group.part(())
             new.moved_from = group
             stretch.append(new)
         if group.may_split and not whole:
@@ -186,19 +196,6 @@ class Plan:
         stretch.extend(self._stretches[worker])
         self._stretches[worker].clear()
 
-    def set_up_took(self, test: int, seconds: float, *, is_bare: bool = False) -> None:
-        """Note how long the set-up of a test took: the longest in a group is that of its fixtures.
-
-        `is_bare` says that nothing was up before it in its worker.
-        """
-        group = self._group_of.get(test)
-        if group is None:
-            return
-        if is_bare:
-            self._bare_set_ups[group.key] = seconds
-        if seconds > self._setup_costs.get(group.key, 0.0):
-            self._setup_costs[group.key] = seconds
-
     def is_over(self) -> bool:
         """Whether every test has been taken and has ended."""
         return not (self.left or self._alone or self.taken)
@@ -211,6 +208,18 @@ class Plan:
     def seconds(self, group: Group) -> float:
         """Return what is left of a group, in seconds."""
         return sum(map(self._cost, group.tests))
+
+    def _welcome(self, worker: int) -> None:
+        """Let who comes first have the stretch that comes first: others may come much later."""
+        stretches = self._stretches
+        late = [other for other, has_come in enumerate(self._has_come) if not has_come]
+        first = min(late, key=lambda other: _first_test(stretches[other]))
+        stretches[worker], stretches[first] = stretches[first], stretches[worker]
+        self._has_come[worker] = True
+
+    def _whole_seconds(self, group: Group) -> float:
+        """Return what a group takes that is to be begun, its fixtures included."""
+        return self.seconds(group) + (self._set_ups.known(group.home) or 0.0)
 
     def _waiting_groups(self) -> list[Group]:
         waiting = [group for stretch in self._stretches for group in stretch]
@@ -259,7 +268,7 @@ class Plan:
 
         None that their owner would begin sooner.
         """
-        waiting = [sum(map(self.seconds, stretch)) for stretch in self._stretches]
+        waiting = [sum(map(self._whole_seconds, stretch)) for stretch in self._stretches]
         victim = max(range(len(waiting)), key=waiting.__getitem__)
         stretch, goal = self._stretches[victim], waiting[victim] / 2
         if not stretch:
@@ -268,7 +277,7 @@ class Plan:
         taken: list[Group] = []
         seconds = 0.0
         while stretch:
-            last = self.seconds(stretch[-1])
+            last = self._whole_seconds(stretch[-1])
             start -= last
             is_late = start < busy[thief] + seconds - _ROUNDING
             if is_late or (taken and seconds + last > goal):
@@ -278,17 +287,21 @@ class Plan:
         return taken[::-1]
 
     def _split(self, thief: int, busy: Sequence[float]) -> list[Group]:
-        """Take a far part of a group that is being run, if it is worth it: what lets both end together."""
+        """Take a far part of a group that is being run, if it is worth it: what lets both end together.
+
+        That is if half of what is left takes longer than to set up the fixtures again, which the thief does first.
+        """
         victim = max(range(len(busy)), key=self._splittable_seconds)
         seconds, group = self._splittable_seconds(victim), self._current[victim]
         if group is None or not seconds:
             return []
-        share = min((busy[victim] + seconds - busy[thief]) / 2, seconds)
-        if share < self.moving_cost(group):
+        half = min((busy[victim] + seconds - busy[thief]) / 2, seconds)
+        if half < self.moving_cost(group):
             return []
+        share = half - self._set_ups.of(group.home) / 2
         part, kept = self._far_part(list(group.tests), share)
         group.tests = deque(kept)
-        new = Group(group.key, group.cluster, part, may_split=True)
+        new = group.part(part)
         self._group_of.update(dict.fromkeys(part, new))
         return [new]
 
@@ -313,62 +326,6 @@ class Plan:
                 kept.append(test)
         return part[::-1], kept[::-1]
 
-    def _cut_out_long(self, groups: Sequence[Group], workers: int) -> list[Group]:
-        """Cut those tests out of their groups that would make the run longer if they began late."""
-        limit = max(sum(map(self.seconds, groups)) / workers * LONG_SHARE, LONG_SECONDS)
-        long = []
-        for group in groups:
-            if group.may_split and len(group.tests) > 1:
-                for test in [test for test in group.tests if self._cost(test) > limit]:
-                    group.tests.remove(test)
-                    self._group_of[test] = alone = Group(
-                        group.key, group.cluster, [test], may_split=True
-                    )
-                    long.append(alone)
-        return long
 
-    def _longest_first(self, stretch: list[Group]) -> list[Group]:
-        """Order groups by what they take, those of a cluster beside each other."""
-        totals: dict[object, float] = {}
-        for group in stretch:
-            totals[_cluster(group)] = totals.get(_cluster(group), 0.0) + self.seconds(group)
-        order = {cluster: number for number, cluster in enumerate(totals)}
-        return sorted(
-            stretch,
-            key=lambda group: (
-                -totals[_cluster(group)],
-                order[_cluster(group)],
-                -self.seconds(group),
-            ),
-        )
-
-
-def _cluster(group: Group) -> object:
-    return group.cluster or id(group)
-
-
-def _stretches(
-    groups: Iterable[Group],
-    long: Sequence[Group],
-    workers: int,
-    seconds: Callable[[Group], float],
-) -> list[list[Group]]:
-    """Deal out the long groups, longest first; cut the others, a sequence, into a stretch per worker.
-
-    All workers then have about the same to do.
-    """
-    stretches: list[list[Group]] = [[] for _ in range(workers)]
-    loads = [0.0] * workers
-    for group in sorted(long, key=seconds, reverse=True):
-        worker = loads.index(min(loads))
-        stretches[worker].append(group)
-        loads[worker] += seconds(group)
-    costs = [(group, seconds(group)) for group in groups]
-    share = (sum(loads) + sum(cost for _, cost in costs)) / workers
-    worker = 0
-    for group, cost in costs:
-        while worker < workers - 1 and loads[worker] + cost / 2 > share:
-            worker += 1
-        stretches[worker].append(group)
-        loads[worker] += cost
-    return stretches
+def _first_test(stretch: Iterable[Group]) -> float:
+    return min((group.tests[0] for group in stretch if group.tests), default=inf)

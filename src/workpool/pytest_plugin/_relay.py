@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 import pytest
 
 from workpool.pytest_plugin._collection import nodeid_of
+from workpool.pytest_plugin._junit import JunitFile
 from workpool.pytest_plugin._reports import Frame, ReportUnpacker
 from workpool.pytest_plugin._shortcuts import Shortcuts
 from workpool.pytest_plugin._warnings_wire import unpack_warning
@@ -27,9 +29,10 @@ class Relay:
         self._shortcuts: Shortcuts | None = None
         """Found when the first test has ended: all plugins are there by then."""
         self._unpacker = ReportUnpacker(config)
+        self._junit = JunitFile(config)
         self._begun: set[str] = set()
         self._warned: set[tuple[Any, ...]] = set()
-        self._collect_reports: set[tuple[str, str]] = set()
+        self._collect_reports: Counter[tuple[str, str]] = Counter()
 
     def reports(
         self, name: str, frame: Frame, worker: int, *, is_over: bool
@@ -55,7 +58,21 @@ class Relay:
     def late(self, frame: Frame, name: str, worker: int) -> None:
         """Report what went wrong in a tear-down after its test had been reported."""
         for report in self._unpacker.unpack(nodeid_of(name), frame, self._fields[worker]):
-            self._hook.pytest_runtest_logreport(report=report)
+            if report.passed:
+                self._note_printed(report)
+                continue
+            with self._junit.joining(report):
+                self._hook.pytest_runtest_logreport(report=report)
+
+    def suite_properties(self, properties: Iterable[tuple[str, str]]) -> None:
+        """Have properties of the whole suite written."""
+        self._junit.take_suite(properties)
+
+    def _note_printed(self, report: pytest.TestReport) -> None:
+        """Let the terminal show, with -rA, what a tear-down has printed; that there was one is known."""
+        reporter: Any = self._config.pluginmanager.get_plugin("terminalreporter")
+        if reporter is not None:
+            reporter._add_stats("", [report])
 
     def end(self, name: str, reports: list[pytest.TestReport]) -> None:
         """Report the end of a test that its worker did not bring to its end."""
@@ -67,12 +84,17 @@ class Relay:
         return name in self._begun
 
     def collect_reports(self, packed: Iterable[dict[str, Any]]) -> None:
-        """Report collections that did not pass, each once."""
+        """Report collections of one worker that did not pass: those that no other has reported.
+
+        One worker may well report two of one name, such as a module and the doctests in it.
+        """
+        own: Counter[tuple[str, str]] = Counter()
         for data in packed:
             report = self._unpacker.unpack_any(data)
             key = (report.nodeid, report.outcome)
-            if key not in self._collect_reports:
-                self._collect_reports.add(key)
+            own[key] += 1
+            if own[key] > self._collect_reports[key]:
+                self._collect_reports[key] = own[key]
                 self._hook.pytest_collectreport(report=report)
 
     def warnings(self, packed: Iterable[tuple[Any, ...]]) -> None:

@@ -12,6 +12,7 @@ import pytest
 from _pytest._code.code import TerminalRepr
 from _pytest._io import TerminalWriter
 
+from workpool.pytest_plugin._junit import JunitFile
 from workpool.pytest_plugin._plain import plain
 
 Frame = tuple[Any, Any, list[Any]]
@@ -51,6 +52,9 @@ def _passed_report() -> pytest.TestReport:
 
 _PLAIN_FIELDS = len(vars(_passed_report()))
 
+_IDENTITY = "_id" if "_id" in vars(_passed_report()) else "nodeid"
+"""The field that says which test a report is of; `nodeid` may be made from it each time it is asked for."""
+
 
 class ReportPacker:
     """Packs reports in a worker."""
@@ -59,14 +63,21 @@ class ReportPacker:
         self._config = config
         hook = config.hook.pytest_report_to_serializable
         self._is_extended = any(not _is_pytests_own(impl) for impl in hook.get_hookimpls())
+        self._frame: Frame | None = None
+        self._identity: Any = None
 
-    def pack(self, reports: list[pytest.TestReport]) -> Frame | None:
-        """Pack the reports of one test; None if there are none."""
-        if not reports:
-            return None
-        first = reports[0]
-        phases = [self._pack_phase(report, first.nodeid) for report in reports]
-        return first.location, list(first.keywords), phases
+    def add(self, report: pytest.TestReport) -> None:
+        """Pack a report of the test that runs, as it is now: whoever has made it may change it later."""
+        frame = self._frame
+        if frame is None:
+            self._identity = vars(report)[_IDENTITY]
+            self._frame = frame = report.location, list(report.keywords), []
+        frame[2].append(self._pack_phase(report))
+
+    def take(self) -> Frame | None:
+        """Return what was packed since this was last called; None if nothing was."""
+        frame, self._frame = self._frame, None
+        return frame
 
     def ask_status(self, report: pytest.TestReport) -> None:
         """Have the plugins say what a report counts as; some change it then."""
@@ -80,15 +91,16 @@ class ReportPacker:
             packed[_WAS_SHOWN] = True
         return packed
 
-    def _pack_phase(self, report: pytest.TestReport, nodeid: str) -> Any:
+    def _pack_phase(self, report: pytest.TestReport) -> Any:
+        fields, identity = report.__dict__, self._identity
         if (
             report.__class__ is pytest.TestReport
             and report.outcome == "passed"
             and report.longrepr is None
             and not report.user_properties
-            and len(report.__dict__) == _PLAIN_FIELDS
+            and len(fields) == _PLAIN_FIELDS
             and not self._is_extended
-            and report.nodeid == nodeid
+            and (fields.get(_IDENTITY) is identity or fields.get(_IDENTITY) == identity)
         ):
             sections = report.sections and plain(report.sections)
             return report.when, report.duration, report.start, report.stop, sections
@@ -100,6 +112,7 @@ class ReportUnpacker:
 
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
+        self._junit = JunitFile(config)
 
     def unpack(self, nodeid: str, frame: Frame, fields: dict[str, Any]) -> list[pytest.TestReport]:
         """Return the reports of a test, each with these fields beside pytest's."""
@@ -111,6 +124,7 @@ class ReportUnpacker:
             if phase.__class__ is dict:
                 reports.append(self.unpack_any(phase))
                 vars(reports[-1]).update(fields)
+                self._junit.take_attributes(reports[-1])
                 continue
             if first is None:
                 first = vars(

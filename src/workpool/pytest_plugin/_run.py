@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from workpool.pytest_plugin._console import Console
 from workpool.pytest_plugin._crew import Crew
 from workpool.pytest_plugin._options import Options
 from workpool.pytest_plugin._run_parts import RunParts
-from workpool.pytest_plugin._schedule import HOLD_SECONDS
+from workpool.pytest_plugin._schedule import LOOK_SECONDS
 from workpool.pytest_plugin._test_events import TestEvents
 from workpool.pytest_plugin._watch import Watch, make_watch
 from workpool.pytest_plugin._worker_events import WorkerEvents
@@ -33,11 +34,16 @@ class Run:
     def __init__(self, config: pytest.Config, options: Options, crew: Crew) -> None:
         self._parts = parts = RunParts(config, options, crew)
         self._workers = WorkerEvents(parts)
-        self._tests = TestEvents(parts)
+        self._tests = TestEvents(parts, self._workers.show_held)
         self._handlers = {**self._workers.handlers, **self._tests.handlers}
         self._watch: Watch | None = None
         self._is_over = False
         """Whether the workers have been ended."""
+
+    @property
+    def tests(self) -> list[str]:
+        """The tests in their order, as far as it is known which there are."""
+        return self._parts.roster.collected.nodeids
 
     def start(self, session: pytest.Session, console: Console) -> None:
         """Have the workers collect."""
@@ -55,6 +61,7 @@ class Run:
         if parts.schedule is None:
             parts.problems.report()
         parts.console.show_collected(parts.session.testscollected, self._workers.deselected)
+        parts.console.show_lines_of_hooks(self._workers.collection_lines)
 
     def run_tests(self) -> None:
         """Have all tests run."""
@@ -108,7 +115,10 @@ class Run:
         parts.crew.turn(0.0)
         for event in parts.crew.events(sys.maxsize):
             if event.kind in (events.ENDED, events.FAILED) and event.value.__class__ is tuple:
-                self._handlers[event.kind](event)
+                with suppress(
+                    KeyboardInterrupt, pytest.exit.Exception
+                ):  # of a test: it ends already
+                    self._handlers[event.kind](event)
 
     def kill(self) -> None:
         """End the workers at once, if they are still there."""
@@ -163,8 +173,8 @@ class Run:
     def _patience(self) -> float | None:
         """Return how long to wait for events at most."""
         schedule = self._parts.schedule
-        if schedule is not None and (schedule.is_held_back or schedule.has_idle):
-            return HOLD_SECONDS
+        if schedule is not None and schedule.has_idle:
+            return LOOK_SECONDS
         return 0.5 if self._tests.waits_for_overdue or self._watch is not None else None
 
 

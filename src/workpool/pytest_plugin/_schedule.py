@@ -8,16 +8,16 @@ that one. What is taken from a worker later is a broken promise, and it is told 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
-from math import inf
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from workpool.pytest_plugin._ahead import Ahead
 from workpool.pytest_plugin._collection import Collected
 from workpool.pytest_plugin._durations import Durations
-from workpool.pytest_plugin._grouping import Group, make_groups
+from workpool.pytest_plugin._grouping import Group, home_of, make_groups
 from workpool.pytest_plugin._moves import Request, stretches, worth_moving
+from workpool.pytest_plugin._outlook import Outlook
 from workpool.pytest_plugin._plan import Plan
+from workpool.pytest_plugin._window import Window
 
 if TYPE_CHECKING:
     import pytest
@@ -27,9 +27,6 @@ if TYPE_CHECKING:
 AHEAD_SECONDS = 0.1
 """Expected work that is sent ahead to a worker: what keeps it busy while the controller reports."""
 
-STUCK_SECONDS = 0.05
-"""A test that has run for so long may take much longer: those behind it are better run elsewhere."""
-
 STEAL_SECONDS = 0.02
 """Expected work at which a worker takes more from others: before it runs dry."""
 
@@ -38,8 +35,8 @@ FEWEST_AHEAD = 2
 
 MOST_AHEAD = 200
 
-HOLD_SECONDS = 0.1
-"""How long a test may hold back those after it, in a run that ends with the first failure."""
+LOOK_SECONDS = 0.1
+"""Time after which a worker that has nothing to do may have something, though nothing has happened."""
 
 
 class Due(NamedTuple):
@@ -49,6 +46,16 @@ class Due(NamedTuple):
     name: str
     following: str
     """The test that by the plan follows it there; empty if none does."""
+
+
+class Broken(NamedTuple):
+    """A promise that is not kept."""
+
+    worker: int
+    name: str
+    """The test it was given with."""
+    following: str
+    """The test that was to follow it."""
 
 
 class Schedule:
@@ -65,29 +72,31 @@ class Schedule:
         begins_in_order: bool = False,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._clock = clock
         self._names = collected.nodeids
         self._numbers = {name: number for number, name in enumerate(self._names)}
         self._durations = durations
         scope = "test" if stops_early and options.scope == "auto" else options.scope
         self._begins_in_order = begins_in_order
-        in_order = keeps_order or stops_early or begins_in_order
+        is_serial = options.workers == 1
+        in_order = keeps_order or stops_early or begins_in_order or is_serial
         groups, alone = make_groups(
-            collected.places, collected.place_numbers, scope, keeps_order=in_order
+            collected.places,
+            collected.place_numbers,
+            scope,
+            keeps_order=in_order,
+            is_serial=is_serial,
         )
         self._plan = Plan(
             groups,
             alone,
             options.workers,
             self._cost,
+            set_ups=durations.set_ups,
             longest_first=bool(durations.known),
             in_order=in_order,
         )
-        self._window = options.workers + 1 if stops_early else len(self._names)
-        self._sent_at: dict[int, float] = {}
-        self._newest = -1
-        self.is_held_back = False
-        """Whether a test was not sent because one before it may fail and end the run."""
+        self._window = Window(options.workers) if stops_early else None
+        """How far a test that may fail, and so end the run, lets others begin."""
         self.has_idle = False
         """Whether a worker got nothing, which may change with time alone."""
         self._idle: list[int] = []
@@ -96,23 +105,25 @@ class Schedule:
         """Groups of which a test has ended."""
         self._request: Request | None = None
         """Tests that were asked back."""
-        self._bare = set(range(options.workers))
-        """Workers in which nothing is set up."""
-        self._ahead = [Ahead(clock, durations.guess) for _ in range(options.workers)]
+        homes = [home_of(place) for place in collected.places]
+        home_of_test = {
+            name: homes[number]
+            for name, number in zip(self._names, collected.place_numbers, strict=True)
+        }
+        self._outlook = Outlook(options.workers, home_of_test, durations, clock)
+        self._ahead = self._outlook.ahead
         self._provides = not (stops_early or begins_in_order)
         """Whether a worker may be promised what is not meant for it yet."""
 
     def due(self, workers: Sequence[int]) -> list[Due]:
         """Take what should be sent now to these workers."""
-        due: list[Due] = []
-        self.is_held_back = False
         self._idle = []
+        if self._window is not None:
+            return self._due_within(self._window, workers)
+        due: list[Due] = []
         # Those with nothing first: what was taken back for one must not be taken by others.
         for worker in sorted(workers, key=lambda worker: len(self._ahead[worker])):
             while self._has_room(worker):
-                if self._must_wait():
-                    self.is_held_back = True
-                    return due
                 test = self._next_for(worker, workers)
                 if test is None:
                     if not self._ahead[worker] or (self._provides and self._may_steal(worker)):
@@ -121,16 +132,29 @@ class Schedule:
                 due.append(self._send(worker, test, workers))
         return due
 
-    def broken_promises(self) -> list[tuple[int, str]]:
+    def _due_within(self, window: Window, workers: Sequence[int]) -> list[Due]:
+        """Take what should be sent, one test at a time, each to who has least, as far as the window lets them."""
+        due: list[Due] = []
+        while not window.is_full:
+            for worker in sorted(filter(self._has_room, workers), key=self._count):
+                test = self._next_for(worker, workers)
+                if test is not None:
+                    due.append(self._send(worker, test, workers))
+                    break
+            else:
+                break
+        self._idle = [worker for worker in workers if not self._ahead[worker]]
+        return due
+
+    def broken_promises(self) -> list[Broken]:
         """Return what workers count on in vain, each once: what was to follow runs elsewhere."""
         broken = []
         for worker, ahead in enumerate(self._ahead):
             promise = ahead.promise
-            if promise is not None and promise != self._plan.following(worker):
+            if promise is not None and not self._may_follow(worker, promise):
                 ahead.promise = None
-                if not ahead:
-                    self._bare.add(worker)
-                broken.append((worker, self._names[promise]))
+                self._outlook.settle(worker)
+                broken.append(Broken(worker, ahead.last, self._names[promise]))
         return broken
 
     def wanted_back(self, workers: Sequence[int]) -> list[tuple[int, str]]:
@@ -160,41 +184,32 @@ class Schedule:
         assert request is not None
         if is_withdrawn:
             self._ahead[worker].take_out(name, has_run=False)
-            self._sent_at.pop(self._numbers[name], None)
+            if self._window is not None:
+                self._window.take_back(self._numbers[name])
         if request.answer(name, is_withdrawn=is_withdrawn):
             self._request = None
             self._move(request)
 
     def ended(self, worker: int, name: str, reports: Iterable[pytest.TestReport]) -> None:
         """Note that a test has ended."""
-        total = 0.0
         number = self._numbers[name]
-        for report in reports:
-            duration = getattr(report, "duration", 0.0)
-            total += duration
-            if report.when == "setup":
-                self._plan.set_up_took(number, duration, is_bare=worker in self._bare)
-        self._durations.note(name, total)
+        self._outlook.ended(worker, name, reports)
         group = self._plan.group_of(number)
         if group is not None:
             self._begun.add(group)
-        ahead = self._ahead[worker]
-        ahead.take_out(name, has_run=True)
-        self._bare.discard(worker)
-        if not ahead and ahead.promise is None:
-            self._bare.add(worker)
-        self._sent_at.pop(number, None)
-        self._plan.ended(number)
+        self._end(number)
 
     def give_back(self, worker: int, name: str) -> None:
         """Take back a test that a worker was sent and has not begun."""
         self._ahead[worker].take_out(name, has_run=False)
+        if self._window is not None:
+            self._window.forget(self._numbers[name])
         self._plan.give_back(worker, [self._numbers[name]])
 
     def give_up(self, worker: int, name: str) -> None:
         """Note that a test that was sent will not be run."""
         self._ahead[worker].take_out(name, has_run=True)
-        self._plan.ended(self._numbers[name])
+        self._end(self._numbers[name])
 
     def leave_out(self, names: Iterable[str]) -> None:
         """Do not run these tests, as far as they have not been sent."""
@@ -202,7 +217,7 @@ class Schedule:
 
     def spare_seconds(self, workers: Iterable[int]) -> float:
         """Return for how long every worker has something to do; 0 if any test may end the run."""
-        if self._window < len(self._names) or self._durations.is_guess:
+        if self._window is not None or self._durations.is_guess:
             return 0.0
         return min((self._ahead[worker].seconds for worker in workers), default=0.0)
 
@@ -212,40 +227,45 @@ class Schedule:
 
     def running(self) -> list[tuple[int, str, float]]:
         """Return what each worker runs, and since when, as far as reports have come."""
-        return [
-            (worker, ahead.running, ahead.first_since)
-            for worker, ahead in enumerate(self._ahead)
-            if ahead
-        ]
+        return self._outlook.running()
 
-    def left(self) -> tuple[int, float]:
-        """Return how many tests have not ended, and the seconds they are expected to take."""
-        return self._durations.left(self._names)
+    def left(self, running: Mapping[str, float]) -> tuple[int, float]:
+        """Return how many tests have not ended, and the seconds they are expected to take yet.
+
+        `running` says of some for how many seconds they have run already.
+        """
+        return self._durations.left(self._names, running)
 
     def _move(self, request: Request) -> None:
         """Let those that were withdrawn be the thief's, but for groups that should be moved whole and have begun."""
         begun = {self._group_of(name) for name in request.kept}
-        late = []
+        late: list[int] = []
+        moved: list[int] = []
         for name in request.withdrawn:
-            group, test = self._group_of(name), self._numbers[name]
+            group = self._group_of(name)
             is_whole = group in request.whole
-            if group in begun and (is_whole or not (group and group.may_split)):
-                late.append(test)
-            else:
+            stays = group in begun and (is_whole or not (group and group.may_split))
+            (late if stays else moved).append(self._numbers[name])
+        if self._window is not None:
+            self._plan.put_first(request.victim, moved)
+        else:
+            for test in moved:
+                is_whole = self._plan.group_of(test) in request.whole
                 self._plan.hand_over(test, request.thief, whole=is_whole)
         self._plan.give_back(request.victim, late)
 
-    def _must_wait(self) -> bool:
-        """Whether too much has been sent beyond the first test that has not ended.
+    def _end(self, test: int) -> None:
+        self._plan.ended(test)
+        if self._window is not None:
+            self._window.end(test)
 
-        If that one fails and so ends the run, what was run beyond it was run in vain. One that takes
-        long holds up nobody: tests that fail mostly do so at once.
-        """
-        if not self._sent_at or self._window >= len(self._names):
-            return False
-        first = next(iter(self._sent_at))
-        is_fresh = self._clock() - self._sent_at[first] < HOLD_SECONDS
-        return is_fresh and self._newest - first + 1 >= self._window
+    def _may_follow(self, worker: int, promise: int) -> bool:
+        """Whether a worker may count on a test, or had better keep up what that needs for the one that comes."""
+        if self._request is not None and self._request.victim == worker:
+            return True  # what it was asked for may yet be given back to it
+        if not self._provides and self._plan.next_in_order() is not None:
+            return True  # any worker may get that, and tears down what it does not need
+        return promise == self._plan.following(worker)
 
     def _next_for(self, worker: int, workers: Sequence[int]) -> int | None:
         """Return the next test for a worker; None too if others have tests in front of them that are stuck.
@@ -259,68 +279,75 @@ class Schedule:
             return test
         if self._any_stuck(workers, worker):
             return None
-        return self._plan.next_for(worker, busy=self._busy(workers))
+        return self._plan.next_for(worker, busy=self._outlook.busy(workers))
 
     def _may_steal(self, worker: int) -> bool:
         """Whether a worker will soon have nothing to do."""
         if not self._ahead[worker]:
             return True
         soon = self._ahead[worker].seconds < STEAL_SECONDS
-        return soon and not self._has_run_for_long(worker)
+        return soon and not self._outlook.has_run_for_long(worker)
 
     def _may_lose(self, victim: int, thief: int) -> bool:
-        """Whether tests may be moved between these: to one that still has some, only from one that is stuck."""
-        return not self._ahead[thief] or self._has_run_for_long(victim)
+        """Whether tests may be moved between these: to one that still has some, only from one that is stuck.
+
+        Also where few are sent ahead at all: they would mostly have begun.
+        """
+        is_dry = not self._ahead[thief]
+        if not is_dry and self._outlook.is_new_to(thief):
+            return False
+        return (is_dry and self._window is None) or self._outlook.has_run_for_long(victim)
 
     def _any_stuck(self, workers: Sequence[int], thief: int) -> bool:
         """Whether tests wait behind one that has run for long, and may run elsewhere."""
         return any(
-            self._has_run_for_long(worker) and bool(self._worth_moving(worker, thief))
+            self._outlook.has_run_for_long(worker) and bool(self._worth_moving(worker, thief))
             for worker in workers
             if worker != thief
         )
 
-    def _has_run_for_long(self, worker: int, longer: float = 0.0) -> bool:
-        """Whether a worker's first test has run for long, and will for longer, by what is expected of it or at all."""
-        ahead = self._ahead[worker]
-        seconds, expected = self._clock() - ahead.first_since, ahead.first_cost
-        goes_on = expected - seconds > STUCK_SECONDS or seconds > 2 * expected
-        return goes_on and seconds > STUCK_SECONDS + longer
-
     def _urgency(self, worker: int, names: Sequence[str]) -> tuple[bool, float]:
         """Return how much it helps to take these tests from a worker."""
-        return bool(names) and self._has_run_for_long(worker), sum(map(self._expected, names))
+        return bool(names) and self._outlook.has_run_for_long(worker), sum(
+            map(self._expected, names)
+        )
 
     def _worth_moving(self, victim: int, thief: int) -> list[str]:
         """Return what waits in a worker and had better be run by another one."""
         waiting = self._ahead[victim].waiting
         if not waiting:
             return []
-        present, toll = self._group_of(self._ahead[victim].running), self._toll(thief)
+        present, toll = self._group_of(self._ahead[victim].running), self._outlook.toll(thief)
         return worth_moving(
             stretches(waiting, self._group_of, self._expected),
             lambda group: self._has_begun(group, present),
             self._plan.moving_cost,
-            is_stuck=self._has_run_for_long(victim, toll),
-            is_past_set_up=self._has_run_for_long(victim, 2 * self._plan.longest_set_up()),
+            is_stuck=self._outlook.has_run_for_long(victim, toll),
+            is_past_set_up=self._outlook.has_run_for_long(
+                victim, 2 * self._outlook.set_up_at_most(victim)
+            ),
             toll=toll,
         )
 
     def _has_begun(self, group: Group, present: Group | None) -> bool:
-        """Whether a test of a group has ended, or runs in the worker that has it."""
-        return group is present or group in self._begun
-
-    def _toll(self, worker: int) -> float:
-        """Return the seconds a worker needs for fixtures that others have up already."""
-        return self._plan.broad_set_up() if worker in self._bare else 0.0
+        """Whether a test of a group has ended, or one that shares its fixtures runs in the worker that has it."""
+        if group is present or group in self._begun:
+            return True
+        return group.may_split and present is not None and group.home == present.home
 
     def _group_of(self, name: str) -> Group | None:
         return self._plan.group_of(self._numbers[name])
 
+    def _count(self, worker: int) -> int:
+        return len(self._ahead[worker])
+
     def _has_room(self, worker: int) -> bool:
         count, seconds = len(self._ahead[worker]), self._ahead[worker].seconds
-        if self._request is not None and self._request.victim == worker:
-            return False  # what it has of a group may be moved, and the rest with it
+        if self._request is not None:
+            if self._window is not None:
+                return False  # what is taken back comes first
+            if self._request.victim == worker:
+                return False  # what it has of a group may be moved, and the rest with it
         if count < FEWEST_AHEAD:
             return True
         if self._begins_in_order:
@@ -329,24 +356,24 @@ class Schedule:
 
     def _send(self, worker: int, test: int, workers: Sequence[int]) -> Due:
         name = self._names[test]
-        self._sent_at[test] = self._clock()
-        self._newest = max(self._newest, test)
-        ahead = self._ahead[worker]
-        ahead.send(name, self._durations.known.get(name))
-        following = self._plan.following(worker)
-        if following is None and self._provides and not self._any_stuck(workers, worker):
-            splits = not self._durations.is_guess
-            self._plan.provide(worker, self._busy(workers), splits=splits)
-            following = self._plan.following(worker)
-        ahead.promise = following
+        self._outlook.send(worker, name)
+        if self._window is not None:
+            self._window.send(test)
+        self._ahead[worker].promise = following = self._promise(worker, workers)
         return Due(worker, name, "" if following is None else self._names[following])
 
-    def _busy(self, workers: Sequence[int]) -> list[float]:
-        """Return the seconds that each worker needs for what it was sent; no end of them if it is not ready."""
-        return [
-            ahead.seconds + self._toll(worker) if worker in workers else inf
-            for worker, ahead in enumerate(self._ahead)
-        ]
+    def _promise(self, worker: int, workers: Sequence[int]) -> int | None:
+        """Return the test that by the plan follows those a worker was sent; None if none does."""
+        following = self._plan.following(worker)
+        if following is not None:
+            return following
+        if not self._provides:
+            return self._plan.next_in_order()
+        if self._any_stuck(workers, worker):
+            return None
+        splits = not self._durations.is_guess
+        self._plan.provide(worker, self._outlook.busy(workers), splits=splits)
+        return self._plan.following(worker)
 
     def _expected(self, name: str) -> float:
         return self._durations.expected(name)

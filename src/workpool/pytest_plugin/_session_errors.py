@@ -22,11 +22,17 @@ def explain(error: BaseException) -> str:
     if isinstance(error, ConftestImportFailure):
         origin = f" (from {error.path})"
         error = error.cause
+    info = users_part(error)
+    return f"{info.exconly()}{origin}\n{info.getrepr(style='short', chain=False)}"
+
+
+def users_part(error: BaseException) -> pytest.ExceptionInfo[BaseException]:
+    """Return the error, with the frames that the user has written, if there are any."""
     info = pytest.ExceptionInfo.from_exception(error)
     theirs = info.traceback.filter(_is_the_users)
     if theirs:
         info.traceback = theirs
-    return f"{info.exconly()}{origin}\n{info.getrepr(style='short', chain=False)}"
+    return info
 
 
 def _is_the_users(entry: Any) -> bool:

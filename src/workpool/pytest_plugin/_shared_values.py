@@ -53,6 +53,8 @@ class OncePerRun:
                 hold.let_go()
             except Exception as error:  # noqa: BLE001 - the others have to be let go of too
                 errors.append(error)
+        if len(errors) == 1:
+            raise errors[0]
         if errors:
             raise ExceptionGroup("once_per_run: undoing failed", errors)
 

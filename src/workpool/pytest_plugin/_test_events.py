@@ -26,8 +26,10 @@ class TestEvents:
 
     __test__ = False
 
-    def __init__(self, parts: RunParts) -> None:
+    def __init__(self, parts: RunParts, show_held: Callable[[int], None]) -> None:
+        """Have `show_held` told of each worker that is gone, before its last words are asked for."""
         self._parts = parts
+        self._show_held = show_held
         self._overdue: dict[str, tuple[Event, float]] = {}
         """Tests whose time is up, and when they are given up."""
         self.handlers: dict[str, Callable[[Event], None]] = {
@@ -106,6 +108,7 @@ class TestEvents:
             self._end_lost(event)
 
     def _on_gone(self, event: Event) -> None:
+        self._show_held(event.worker)
         self._parts.replace(event.worker)
         for lost, _ in list(self._overdue.values()):
             if lost.worker == event.worker:
@@ -114,6 +117,7 @@ class TestEvents:
     def _end_lost(self, event: Event) -> None:
         parts = self._parts
         self._overdue.pop(event.name, None)
+        self._show_held(event.worker)
         parts.durations.note_lost(event.name)
         report = crash_report(
             event.name,

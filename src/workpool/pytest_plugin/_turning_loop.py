@@ -35,6 +35,7 @@ class TurningLoop:
 
     def run(self, coroutine: Coroutine[Any, Any, None]) -> None:
         """Run a coroutine to its end."""
+        self._is_woken = True  # what calls `wake` meanwhile must not end this turn
         self._enter()
         try:
             self._loop.run_until_complete(coroutine)

@@ -64,7 +64,8 @@ class Watch:
         if self._slow is not None:
             self._slow.look(running)
         if self._view is not None:
-            self._view.show(running, *schedule.left())
+            elapsed = {name: seconds for _, name, seconds in running}
+            self._view.show(running, *schedule.left(elapsed))
 
     def close(self) -> None:
         """Look no more."""

@@ -6,6 +6,7 @@ import gc
 from typing import Any
 
 from workpool import WorkerClient
+from workpool.pytest_plugin._frozen_objects import show_when_asked
 from workpool.pytest_plugin._head_start import forget_controller
 from workpool.pytest_plugin._memory import peak_bytes
 from workpool.pytest_plugin._worker_settings import WorkerSettings
@@ -48,6 +49,7 @@ def unpack_test(argument: str) -> tuple[str, str]:
 def on_worker_start(client: WorkerClient) -> None:
     """Note that no session is open. To open one may take long, so that is a task."""
     forget_controller()
+    show_when_asked()
     client.state.runner = None
 
 

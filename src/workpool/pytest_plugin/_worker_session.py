@@ -11,11 +11,14 @@ from typing import Any
 import pytest
 from _pytest.config import _prepareconfig
 
-from workpool.pytest_plugin import WORKER_PLUGIN, _next_item
+from workpool.pytest_plugin import WORKER_PLUGIN, _phases
 from workpool.pytest_plugin._collection import Collected, describe, digest, unique_nodeids
+from workpool.pytest_plugin._early_output import Mark
+from workpool.pytest_plugin._junit import JunitNotes, forget_junit, note_for_junit
+from workpool.pytest_plugin._no_debugger import refuse_breakpoints
 from workpool.pytest_plugin._open_call import OpenCall
 from workpool.pytest_plugin._plain import plain
-from workpool.pytest_plugin._quiet_terminal import quiet
+from workpool.pytest_plugin._quiet_terminal import collection_lines, quiet
 from workpool.pytest_plugin._reports import ReportPacker
 from workpool.pytest_plugin._timeouts import TimeoutReporter
 from workpool.pytest_plugin._warnings_wire import pack_warning
@@ -33,6 +36,7 @@ class WorkerSession:
     def __init__(self, settings: WorkerSettings, worker_id: int) -> None:
         self._settings = settings
         self.name = f"gw{worker_id}"
+        self._mark = Mark()
         self.recorder = Recorder()
         self.items: dict[str, pytest.Item] = {}
         self.session: pytest.Session
@@ -69,7 +73,7 @@ class WorkerSession:
         os.environ["PYTEST_XDIST_WORKER_COUNT"] = str(settings.worker_count)
         os.environ["PYTEST_XDIST_TESTRUNUID"] = settings.run_id
         _stop_forwarding_logs()
-        _next_item.install()
+        _phases.install()
         self.config = config = _prepareconfig(
             settings.arguments, [*settings.plugins, self.recorder]
         )
@@ -90,12 +94,15 @@ class WorkerSession:
         self.session.exitstatus = pytest.ExitCode.OK
         self.config._do_configure()
         quiet(self.config)
+        refuse_breakpoints(self.config)
         if self._settings.timeout is not None:
             self.config.pluginmanager.register(TimeoutReporter(self._settings.timeout))
         self.recorder.packer = ReportPacker(self.config)
+        self.recorder.junit = note_for_junit(self.config)
         self._is_configured = True
         self.config.hook.pytest_sessionstart(session=self.session)
         self._is_started = True
+        self._mark.write()
 
     def _collect(self) -> dict[str, Any]:
         session = self.session
@@ -105,10 +112,12 @@ class WorkerSession:
         names = unique_nodeids(session.items)
         self.items = dict(zip(names, session.items, strict=True))
         self._open(self.config.hook.pytest_runtestloop, "_pytest.main", session=session)
+        _phases.Shortcuts(session, self.recorder.pytest_runtest_logreport).install()
         return {
             "digest": digest(names),
             "reports": self.recorder.take_collect_reports(),
             "deselected": self.recorder.deselected,
+            "lines": collection_lines(self.config),
             "stop": plain(session.shouldstop or session.shouldfail),
         }
 
@@ -138,21 +147,32 @@ class WorkerSession:
         if not self._is_configured:
             return {}
         self._is_configured = False
-        failure = self._step(self._close_calls, 1)
+        failure = self.step(self._close_calls, 1)
         if self._is_started:
             if self.session.testsfailed:
                 self.session.exitstatus = pytest.ExitCode.TESTS_FAILED
-            failure = self._step(self._finish) or failure
-        failure = self._step(self.config._ensure_unconfigure) or failure
-        failure = self._step(self._close_calls, 0) or failure
+            failure = self.step(self._finish) or failure
+        forget_junit(self.config)
+        failure = self.step(self.config._ensure_unconfigure) or failure
+        failure = self.step(self._close_calls, 0) or failure
         output = plain(vars(self.config)["workeroutput"])
-        return {"workeroutput": output, "error": failure, "warnings": self.recorder.take_warnings()}
+        junit = self.recorder.junit
+        return {
+            "workeroutput": output,
+            "error": failure,
+            "warnings": self.recorder.take_warnings(),
+            "suite": junit.take_suite() if junit is not None else [],
+        }
 
     def _finish(self) -> None:
         os.chdir(self._settings.directory)
-        self.config.hook.pytest_sessionfinish(
-            session=self.session, exitstatus=self.session.exitstatus
+        session = self.session
+        vars(self.config)["workeroutput"].update(
+            exitstatus=int(session.exitstatus),
+            shouldfail=session.shouldfail,
+            shouldstop=session.shouldstop,
         )
+        self.config.hook.pytest_sessionfinish(session=session, exitstatus=session.exitstatus)
 
     def _open(self, hook: Any, innermost: str, **arguments: Any) -> None:
         self._open_calls.append(OpenCall(hook, innermost, **arguments))
@@ -162,7 +182,7 @@ class WorkerSession:
             self._open_calls.pop().close(self.session.exitstatus if not down_to else True)
 
     @staticmethod
-    def _step(action: Any, *arguments: Any) -> str:
+    def step(action: Any, *arguments: Any) -> str:
         """Do one step of the end; return what it failed with, for the next must be done too."""
         try:
             action(*arguments)
@@ -187,19 +207,15 @@ class Recorder:
 
     def __init__(self) -> None:
         self.packer: ReportPacker
-        self.reports: list[pytest.TestReport] = []
-        """Of the test that runs."""
+        self.junit: JunitNotes | None = None
+        self.last_when = ""
+        """The phase of the test that was reported last."""
         self.on_failure: Any = None
         """Called after a report of a failure."""
         self.deselected = 0
         self._has_subtests = False
         self._collect_reports: list[Any] = []
         self._warnings: list[tuple[Any, ...]] = []
-
-    def take_reports(self) -> list[pytest.TestReport]:
-        """Return what has been reported since this was last called."""
-        reports, self.reports = self.reports, []
-        return reports
 
     def take_warnings(self) -> list[tuple[Any, ...]]:
         """Return the warnings since this was last called, packed."""
@@ -220,7 +236,10 @@ class Recorder:
             # Whether it has failed in a part of it is seen when its status is asked for.
             self._has_subtests = False
             self.packer.ask_status(report)
-        self.reports.append(report)
+        if self.junit is not None:
+            self.junit.add_to(report)
+        self.last_when = report.when
+        self.packer.add(report)
         if report.outcome == "failed" and self.on_failure is not None:
             self.on_failure()
 

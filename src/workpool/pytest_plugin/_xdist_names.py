@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import importlib.util
 import sys
+from collections.abc import Callable
+from functools import wraps
 from typing import Any
 
 import pytest
@@ -81,13 +83,25 @@ def adopt(manager: pytest.PytestPluginManager, options: Any) -> None:
     options.tx, options.distload = [], False
     if options.workpool_scope is None and options.dist != "no":
         options.workpool_scope = _SCOPES[options.dist]
+    most = most_workers(options)
+    restarts = options.maxworkerrestart
+    if restarts is not None and not _is_count(restarts):
+        raise pytest.UsageError(f"--max-worker-restart={restarts}: give a number, 0 or more")
     wanted = options.numprocesses
     if wanted is None:
         return
     if options.workpool is not None:
         raise pytest.UsageError("--workpool and -n mean the same: use one of them")
-    options.workpool = _workers(wanted, options.maxprocesses)
+    options.workpool = _workers(wanted, most)
     options.numprocesses = None
+
+
+def most_workers(options: Any) -> int | None:
+    """Return what ``--maxprocesses`` says, if anything. Raises `pytest.UsageError` if that makes no sense."""
+    most: int | None = getattr(options, "maxprocesses", None)
+    if most is not None and most < 1:
+        raise pytest.UsageError(f"--maxprocesses={most}: give a number of workers from 1")
+    return most
 
 
 def show(options: Any, workers: int) -> None:
@@ -101,6 +115,33 @@ def hide(options: Any) -> None:
     """Have the options of a worker say what they say in xdist's workers."""
     options.numprocesses = options.maxprocesses = None
     options.dist, options.distload, options.tx = "no", False, []
+
+
+def hold_back(manager: pytest.PytestPluginManager) -> None:
+    """Have pytest-xdist, which starts a session of its own when that is asked for, not take it from what is shown.
+
+    Other plugins may look at the options while they are configured, before it and after it. So it is only
+    while that very function runs that there is nothing to be seen.
+    """
+    plugin = manager.get_plugin(NAME)
+    implementations: list[Any] = manager.hook.pytest_configure.get_hookimpls()
+    for implementation in implementations:
+        if implementation.plugin is plugin:
+            implementation.function = _without_workers(implementation.function)
+
+
+def _without_workers(configure: Callable[..., None]) -> Callable[..., None]:
+    @wraps(configure)
+    def configure_without(config: pytest.Config) -> None:
+        option = config.option
+        shown = option.numprocesses, option.dist, option.tx
+        option.numprocesses, option.dist, option.tx = None, "no", []
+        try:
+            configure(config=config)
+        finally:
+            option.numprocesses, option.dist, option.tx = shown
+
+    return configure_without
 
 
 def take_place(manager: pytest.PytestPluginManager) -> None:
@@ -142,6 +183,10 @@ def _workers(wanted: str, most: int | None) -> str:
         return "no"
     if wanted in ("auto", "logical"):
         return "auto"
-    if not (wanted.isascii() and wanted.isdigit()):
+    if not _is_count(wanted):
         raise pytest.UsageError(f"-n {wanted}: give a number of workers, 'auto', or 0 for none")
     return wanted if most is None else str(min(int(wanted), most))
+
+
+def _is_count(text: str) -> bool:
+    return text.isascii() and text.isdigit()

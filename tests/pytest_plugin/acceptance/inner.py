@@ -155,10 +155,26 @@ class Inner:
         )
         try:
             with process:
-                yield process
+                try:
+                    yield process
+                except BaseException as error:
+                    error.add_note(f"The run has printed:\n{self._interrupted(process)}")
+                    raise
         finally:
             for pid in self.processes():
                 os.kill(pid, signal.SIGKILL)
+
+    def _interrupted(self, process: subprocess.Popen[str]) -> str:
+        """End a run that a test gave up; return all it printed, where it was included if it tells."""
+        if process.stdout is None or process.stdout.closed:
+            return ""
+        process.send_signal(signal.SIGINT)
+        try:
+            return process.communicate(timeout=SECONDS / 10)[0]
+        except subprocess.TimeoutExpired:
+            for pid in {process.pid, *self.processes()}:
+                os.kill(pid, signal.SIGKILL)
+            return process.communicate()[0]
 
     def notes(self) -> list[Note]:
         """Return what the tests have noted so far."""

@@ -132,3 +132,57 @@ def test_tests_that_hang(inner: Inner) -> None:
     assert all("1.5" in reason for reason in failed.values())
     assert "before the hang" in run.text
     assert run.counts["passed"] == 6
+
+
+@pytest.mark.parametrize("place", ["pytest_sessionfinish", "fixture"])
+def test_a_worker_that_dies_when_its_session_ends(inner: Inner, place: str) -> None:
+    """That is an error of the run, with how it ended and what it had printed; the tests have passed."""
+    function = {
+        "pytest_sessionfinish": "def pytest_sessionfinish(session):",
+        "fixture": "@pytest.fixture(scope='session', autouse=True)\n        def session():\n            yield",
+    }[place]
+    inner.write(
+        "conftest.py",
+        f"""
+        import os, pytest, sys
+        from _pytest.runner import runtestprotocol
+        {function}
+            if "PYTEST_XDIST_WORKER" in os.environ:
+                os.write(2, b"words at the end\\n")
+                os._exit(7)
+        def pytest_runtest_protocol(item):  # the session's fixtures are left up
+            runtestprotocol(item, nextitem=item.session.items[0])
+            return True
+        """,
+    )
+    inner.write("test_two.py", "def test_a(): pass\ndef test_b(): pass\n")
+    run = inner.workpool("-p", "no:cacheprovider", "-v", workers=1)
+    assert run.counts == {"passed": 2, "errors": 1}, run.text
+    assert "Worker gw0 exited with code 7 while its session ended" in run.text
+    assert "words at the end" in run.text
+    assert run.status == pytest.ExitCode.TESTS_FAILED
+
+
+def test_output_that_was_held_back_at_a_crash(inner: Inner) -> None:
+    """What a worker printed before its session began is among its last words if it never said that it began."""
+    inner.write(
+        "conftest.py",
+        """
+        import os
+        def pytest_sessionstart(session):
+            if hasattr(session.config, "workerinput"):
+                os.write(1, f"early output of {os.getpid()}\\n".encode())
+                other = os.open(os.devnull, os.O_WRONLY)
+                os.dup2(other, 1)
+                os.close(other)
+        """,
+    )
+    inner.write(
+        "test_one.py",
+        "import os\nfrom noting import note\ndef test_one(): note('dies'); os._exit(3)\n",
+    )
+    run = inner.workpool("-p", "no:cacheprovider", "-s", workers=1)
+    assert run.counts == {"failed": 1}, run.text
+    [died] = run.notes
+    _, _, last_words = run.text.partition("Last output of the worker")
+    assert f"early output of {died.pid}" in last_words

@@ -39,6 +39,28 @@ def test_no_test_is_held_hostage(inner: Inner) -> None:
         assert (run.status, set(run.counts)) == (0, {"passed"}), run.text
 
 
+def test_what_is_undone_badly(inner: Inner) -> None:
+    """An error when a value of `once_per_run` is undone is one of the run, serial or not, and the summary is there."""
+    inner.write(
+        "test_undo.py",
+        """
+        import pytest
+        from noting import note
+        @pytest.fixture(scope="session")
+        def shared(once_per_run):
+            once_per_run("first", lambda: 0, lambda value: note("undone"))
+            return once_per_run("second", lambda: 1, lambda value: 1 / 0)
+        def test_shared(shared): assert shared == 1
+        def test_fails(): assert False
+        """,
+    )
+    for run in (inner.serial(), inner.workpool()):
+        assert (run.status, run.counts) == (1, {"failed": 1, "passed": 1, "errors": 1})
+        assert run.noted("undone") == 1
+        assert "ZeroDivisionError" in run.text
+        assert "INTERNALERROR" not in run.text
+
+
 def test_temporary_folders(inner: Inner) -> None:
     """Each test has a folder of its own, named for it; of passed ones nothing need be kept."""
     inner.write(

@@ -93,3 +93,17 @@ def test_each_worker_imports_the_plugins_that_were_named(inner: Inner) -> None:
     assert named.noted("imported", "none") == 1
     assert "assert 2 == 1" in named.text
     assert "PytestAssertRewriteWarning" not in named.text
+
+
+def test_the_collector_knows_all_objects(inner: Inner) -> None:
+    """Also those that a worker has from the process it is a fork of, and who refers to them."""
+    inner.write(
+        "test_objects.py",
+        """
+        import gc, logging, pytest
+        def test_referrers(): assert vars(logging) in gc.get_referrers(logging.root)
+        def test_objects(): assert any(found is logging.root for found in gc.get_objects())
+        """,
+    )
+    for names in (["-k", "referrers"], ["-k", "objects"], []):
+        run(inner, inner.command("--workpool=1", *names))

@@ -7,19 +7,17 @@ import signal
 
 import pytest
 
-from tests.pytest_plugin.acceptance.inner import Inner, wait_until
+from tests.pytest_plugin.acceptance.inner import Inner, assert_same, wait_until
 
 SUITE = """
     import threading
+    import pytest
     from noting import note
     def test_done(): note("done")
-    def test_stuck_1():
+    @pytest.mark.parametrize("n", range(5))
+    def test_stuck(n):
         note("stuck")
         threading.Event().wait()
-    def test_stuck_2():
-        note("stuck")
-        threading.Event().wait()
-    def test_never(): note("never")
 """
 
 
@@ -39,7 +37,29 @@ def test_ctrl_c(inner: Inner, to_all: bool) -> None:
         wait_until(lambda: not inner.processes())
     assert "KeyboardInterrupt" in text
     assert "1 passed" in text, text
-    assert not any(note.words == ("never",) for note in inner.notes())
+    assert sum(note.words == ("stuck",) for note in inner.notes()) == 2, "more have begun"
+
+
+def test_ctrl_c_while_tests_are_collected(inner: Inner) -> None:
+    """It interrupts the workers as well, and ends the run as later."""
+    inner.write(
+        "test_stuck.py",
+        """
+        import os, threading
+        from noting import note
+        if "PYTEST_XDIST_WORKER" in os.environ:
+            note("collecting")
+            threading.Event().wait()
+        """,
+    )
+    with inner.begun() as process:
+        inner.wait_for("collecting", count=2)
+        os.killpg(process.pid, signal.SIGINT)
+        text, _ = process.communicate(timeout=30)
+        assert process.returncode == pytest.ExitCode.INTERRUPTED, text
+        wait_until(lambda: not inner.processes())
+    assert "no tests ran" in text
+    assert "Traceback" not in text
 
 
 def test_a_controller_that_is_killed(inner: Inner) -> None:
@@ -50,3 +70,79 @@ def test_a_controller_that_is_killed(inner: Inner) -> None:
         process.kill()
         process.wait()
         wait_until(lambda: not inner.processes())
+
+
+def test_a_test_about_the_signal(inner: Inner) -> None:
+    """In a test SIGINT is what it is in a serial run, and what a test leaves of its handler the next one finds."""
+    inner.write(
+        "test_signal.py",
+        """
+        import _thread, asyncio, os, signal, time
+        import pytest
+        FOUND = signal.getsignal(signal.SIGINT)
+        def test_raise_signal():
+            with pytest.raises(KeyboardInterrupt): signal.raise_signal(signal.SIGINT)
+        def test_kill():
+            with pytest.raises(KeyboardInterrupt):
+                os.kill(os.getpid(), signal.SIGINT)
+                time.sleep(5)
+        def test_interrupt_main():
+            with pytest.raises(KeyboardInterrupt):
+                _thread.interrupt_main()
+                time.sleep(5)
+        def test_asyncio():
+            async def main():
+                try:
+                    signal.raise_signal(signal.SIGINT)
+                    await asyncio.sleep(5)
+                except asyncio.CancelledError as error:
+                    caught.append(error)
+                    raise
+            caught = []
+            with pytest.raises(KeyboardInterrupt): asyncio.run(main())
+            assert caught
+        def test_handler():
+            assert signal.getsignal(signal.SIGINT) is signal.default_int_handler is FOUND
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+        def test_handler_that_was_left():
+            assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+            os.kill(os.getpid(), signal.SIGINT)
+        """,
+    )
+    serial, _ = assert_same(inner, options=("--workpool-scope=module",))
+    assert serial.counts == {"passed": 6}
+
+
+def test_a_test_that_interrupts_the_run(inner: Inner) -> None:
+    """One that lets `KeyboardInterrupt` pass ends the run, with a summary of what is done."""
+    inner.write(
+        "test_signal.py",
+        """
+        import signal
+        def test_done(): pass
+        def test_interrupt(): signal.raise_signal(signal.SIGINT)
+        def test_never(): assert False
+        """,
+    )
+    serial, _ = assert_same(inner, options=("--workpool-scope=module",))
+    assert (serial.status, serial.counts) == (pytest.ExitCode.INTERRUPTED, {"passed": 1})
+
+
+def test_a_time_limit_needs_no_sigint(inner: Inner) -> None:
+    """A test that ignores SIGINT, or has an event loop deal with it, ends all the same, and says where it was."""
+    inner.write(
+        "test_stuck.py",
+        """
+        import asyncio, signal, threading
+        def test_ignoring():
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+            threading.Event().wait()  # ignoring
+        def test_looping():
+            asyncio.run(asyncio.Event().wait())  # looping
+        def test_after(): pass
+        """,
+    )
+    run = inner.workpool("--workpool-timeout=0.3")
+    assert (run.status, run.counts) == (1, {"failed": 2, "passed": 1})
+    for place in ("wait()  # ignoring", "wait())  # looping"):
+        assert any(line.startswith(">") and place in line for line in run.lines)

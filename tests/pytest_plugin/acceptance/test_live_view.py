@@ -8,10 +8,12 @@ import pty
 import re
 import subprocess
 import sys
+from typing import cast
 
 import pytest
 
 from tests.pytest_plugin.acceptance.inner import Inner
+from workpool.pytest_plugin._durations import Durations
 from workpool.pytest_plugin._live_view import Canvas, LiveView
 
 SUITE = """
@@ -77,6 +79,15 @@ def test_where_nobody_looks(inner: Inner) -> None:
 def test_where_it_is_off(inner: Inner, argument: str, term: str) -> None:
     """With -q, on a dumb terminal, and when switched off, there is none."""
     assert "left, about" not in on_a_terminal(inner, argument, "--workpool-slow=0.1", term=term)
+
+
+def test_the_time_to_go() -> None:
+    """What runs has to run for the rest of its time only, and for none if it is over it."""
+    durations = Durations(cast(pytest.Config, None))
+    durations.known.update(a=10.0, b=4.0, c=1.0, d=9.0)
+    durations.note("d", 9.0)
+    assert durations.left("abcd", {}) == (3, 15.0)
+    assert durations.left("abcd", {"a": 8.0, "b": 5.0}) == (3, 3.0)
 
 
 class Screen(io.StringIO):

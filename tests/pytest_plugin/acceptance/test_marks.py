@@ -82,12 +82,43 @@ def test_groups_stay_in_one_worker(inner: Inner, mark: str) -> None:
             def test_none(n): pass
             """,
         )
-    run = inner.workpool("--strict-markers", "--workpool-scope=group")
-    assert run.counts == {"passed": 30}, run.text
-    for group in ("one", "two"):
-        assert len({note.pid for note in run.notes if note.words[0] == group}) == 1
+    for scope in ("class", "module", "group"):
+        run = inner.workpool("--strict-markers", f"--workpool-scope={scope}")
+        assert run.counts == {"passed": 30}, run.text
+        for group in ("one", "two"):
+            assert len({note.pid for note in run.notes if note.words[0] == group}) == 1
     ids = sorted(note.words[1] for note in run.notes if note.words[0] == "one")
     assert ids == [f"test_{m}.py::test_one[{n}]" for m in "ab" for n in range(5)]
+
+
+@pytest.mark.parametrize(
+    "mark",
+    [
+        "serial(3)",
+        "serial('')",
+        "serial('a', 'b')",
+        "serial(reason='slow')",
+        "workpool_group",
+        "workpool_group(None)",
+        "workpool_group(['a'])",
+    ],
+)
+def test_marks_that_make_no_sense(inner: Inner, mark: str) -> None:
+    """They are a usage error that names the test and the mark."""
+    inner.write(
+        "test_marked.py",
+        f"""
+        import pytest
+        from noting import note
+        @pytest.mark.{mark}
+        def test_marked(): note("ran")
+        """,
+    )
+    run = inner.workpool()
+    assert run.status == pytest.ExitCode.USAGE_ERROR
+    assert f"test_marked.py::test_marked: the mark {mark.partition('(')[0]}(" in run.text
+    assert "Traceback" not in run.text
+    assert run.notes == []
 
 
 def processes(notes: list[Note], word: str) -> set[int]:

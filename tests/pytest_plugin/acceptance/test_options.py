@@ -76,6 +76,25 @@ def test_other_wrong_options(suite: Inner) -> None:
     assert "many" in wrong.text
 
 
+def test_options_that_need_workers(suite: Inner) -> None:
+    """Given where nobody speaks of workers they are a usage error; else a run without workers says that they are idle."""
+    for options in (["--workpool-timeout=5"], ["--workpool-slow=1", "--workpool-timeout=5"]):
+        refused = suite.serial(*options)
+        assert refused.status == pytest.ExitCode.USAGE_ERROR
+        assert "add --workpool=auto" in refused.text
+        assert all(option.partition("=")[0] in refused.text for option in options)
+    assert suite.serial("--workpool-retries=1").status == 0, "that one does not need any"
+    idle = "workpool: --workpool-timeout and --workpool-slow: of no effect"
+    for options in (["--workpool=no"], ["--workpool=2", "--pdb"]):
+        run = suite.serial(*options, "--workpool-timeout=5", "--workpool-slow=1")
+        assert (run.status, idle in run.text) == (0, True), run.text
+    assert idle not in suite.workpool("--workpool-timeout=5", "--workpool-slow=1").text
+    suite.write("pytest.ini", "[pytest]\nworkpool_timeout = 5\n")
+    configured = suite.serial()
+    assert configured.status == 0
+    assert "workpool: --workpool-timeout: of no effect" in configured.text
+
+
 def test_the_configuration_file(suite: Inner) -> None:
     """What the ini-file asks for holds; the command line overrides it."""
     suite.write("pytest.ini", "[pytest]\nworkpool = 2\nworkpool_scope = module\n")
@@ -87,12 +106,71 @@ def test_the_configuration_file(suite: Inner) -> None:
     assert overridden.noted("worker", "none") == 4
 
 
+def test_numbers_in_a_configuration_file(suite: Inner) -> None:
+    """TOML's numbers are as good as their texts; what else is wrong names its setting."""
+    (suite.path / "pytest.ini").unlink()
+    suite.write(
+        "pyproject.toml",
+        "[tool.pytest]\nworkpool = 2\nworkpool_timeout = 50.5\nworkpool_retries = 1\n",
+    )
+    run = suite.serial()
+    assert (run.status, run.noted("worker", "none")) == (0, 0)
+    suite.write("pyproject.toml", "[tool.pytest]\nworkpool = [2]\n")
+    assert "'workpool' expects" in suite.serial().text
+
+
 def test_auto(suite: Inner) -> None:
     """`auto` runs everything, on no more workers than there are tests."""
     suite.write("test_some.py", "from noting import note\ndef test_one(): note('ran')\n")
     run = suite.workpool(workers="auto")
     assert run.status == 0
     assert run.noted("ran") == 1
+
+
+def test_what_hooks_say_of_the_collection(suite: Inner) -> None:
+    """It is shown once, as in a serial run: that of pytest's own plugins and that of a conftest."""
+    suite.write(
+        "conftest.py",
+        """
+        def pytest_report_collectionfinish(config, start_path, items):
+            return [f"in {start_path.name}", f"there are {len(items)}"]
+        """,
+    )
+    suite.write("test_some.py", "def test_bad(): assert False\ndef test_good(): pass\n")
+    suite.serial()
+    said: list[list[str]] = []
+    for run in (suite.serial("--lf"), suite.workpool("--lf")):
+        words = ("in ", "there are 1", "run-last-failure: rerun previous 1 failure")
+        said.append([line for line in run.lines if line.startswith(words)])
+    assert said[0] == said[1]
+    assert len(said[0]) == 3
+
+
+def test_breakpoints(suite: Inner) -> None:
+    """In a worker a breakpoint fails its test, which says what to do; a debugger that was chosen is used."""
+    suite.write(
+        "test_some.py",
+        """
+        import pdb, pytest
+        def test_breakpoint(): breakpoint()  # here
+        def test_pdb(): pdb.set_trace()
+        def test_pytest(): pytest.set_trace()
+        """,
+    )
+    run = suite.workpool()
+    assert run.counts == {"failed": 3}
+    assert "BdbQuit" not in run.text
+    assert sum("--workpool=no" in line for line in run.lines if line.startswith("FAILED")) == 3
+    assert any(line.startswith(">") and "# here" in line for line in run.lines)
+    suite.write(
+        "chosen.py",
+        """
+        class Debugger:
+            def __init__(self, **_): pass
+            def set_trace(self, frame): pass
+        """,
+    )
+    assert suite.workpool("--pdbcls=chosen:Debugger").counts == {"passed": 3}
 
 
 def test_debugging(suite: Inner) -> None:

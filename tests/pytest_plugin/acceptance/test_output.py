@@ -239,3 +239,42 @@ def test_output_is_live(inner: Inner, kind: str) -> None:
         assert process.wait() == 0, rest
     assert "2 passed" in rest
     assert "hello live" not in rest
+
+
+@pytest.mark.parametrize("option", ["-s", "-q"])
+def test_what_is_printed_when_sessions_begin(inner: Inner, option: str) -> None:
+    """What a conftest prints then is there once, as in a serial run, and not once more for each worker."""
+    inner.write(
+        "conftest.py",
+        """
+        import sys
+        def pytest_configure():
+            print("in configure")
+            print("in errors", file=sys.stderr)
+        def pytest_sessionstart(): print("in sessionstart", end="")
+        """,
+    )
+    inner.write("test_a.py", "def test_1(): print('in test')\ndef test_2(): pass\n")
+    places = ("configure", "errors", "sessionstart", "test")
+    for run in (inner.serial(option), inner.workpool(option)):
+        assert run.counts == {"passed": 2}
+        found = [run.text.count(f"in {place}") for place in places]
+        assert found == [1, 1, 1, int(option == "-s")]
+        assert "\0" not in run.text
+
+
+def test_what_is_printed_by_a_session_that_does_not_begin(inner: Inner) -> None:
+    """What a worker has printed by then is shown."""
+    inner.write(
+        "conftest.py",
+        """
+        def pytest_sessionstart(session):
+            if hasattr(session.config, "workerinput"):
+                print("look here")
+                raise LookupError("in a worker only")
+        """,
+    )
+    inner.write("test_a.py", "def test_1(): pass\n")
+    run = inner.workpool()
+    assert "look here" in run.text
+    assert "in a worker only" in run.text

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.pytest_plugin.acceptance.inner import Inner, Run
+from workpool.pytest_plugin._stages import AT_ONCE
 
 IN_PROCESS = "the tests run in this process"
 
@@ -120,6 +121,27 @@ def test_as_many_sessions_as_there_are_tests(suite: Inner) -> None:
     assert sorted(note.words[1] for note in more.notes if note.words[0] == "ran") == sorted(
         map(str, range(12))
     )
+
+
+def test_many_workers_for_few_tests(suite: Inner) -> None:
+    """Where it is not known how many tests there are, a few workers begin; the others are for what there is to do."""
+    write_tests(suite, AT_ONCE + 2, "(note('ran', n), time.sleep(0.02))")
+    suite.write(
+        "test_count.py",
+        """
+        import os
+        from noting import note
+        def test_count():
+            with open(f"/proc/{os.getppid()}/task/{os.getppid()}/children") as children:
+                note("processes", len(children.read().split()))
+        """,
+    )
+    tests = AT_ONCE + 3
+    for options in (["-p", "no:cacheprovider"], [], []):
+        run = suite.workpool(*options, workers=tests + 20)
+        assert run.counts == {"passed": tests}, run.text
+        [processes] = [int(note.words[1]) for note in run.notes if note.words[0] == "processes"]
+        assert max(processes, len(sessions(run)) - 1) <= tests
 
 
 def test_a_first_worker_that_cannot_collect(inner: Inner) -> None:

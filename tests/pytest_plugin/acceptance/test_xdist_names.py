@@ -127,6 +127,48 @@ def test_options_tell_of_workers(inner: Inner) -> None:
 
 
 @without_xdist
+def test_options_tell_of_workers_where_xdist_is_installed(inner: Inner) -> None:
+    """So they are there for all but xdist itself, which would take the run over."""
+    inner.write(
+        "xdist.py",
+        """
+        import pytest
+        from noting import note
+        def pytest_addoption(parser):
+            for name in ("numprocesses", "maxprocesses"):
+                parser.addoption(f"--{name}", type=int)
+            parser.addoption("--dist", default="no")
+            parser.addoption("--tx", action="append", default=[])
+            parser.addoption("--distload", action="store_true")
+        @pytest.hookimpl(trylast=True)
+        def pytest_configure(config):
+            if config.option.dist != "no" and config.option.tx: note("takes over")
+        """,
+    )
+    inner.write(
+        "conftest.py",
+        """
+        import pytest
+        from noting import note
+        class Look:
+            @pytest.hookimpl(trylast=True)
+            def pytest_configure(self, config): look(config)
+        def look(config):
+            if not hasattr(config, "workerinput"):
+                note(config.option.numprocesses, config.option.dist, *config.option.tx)
+        def pytest_configure(config):
+            look(config)
+            config.pluginmanager.register(Look())
+        """,
+    )
+    inner.write("test_it.py", "def test_it(): pass")
+    run = inner.workpool("-p", "xdist")
+    assert run.counts == {"passed": 1}, run.text
+    assert run.noted("2", "load", "popen", "popen") == 2
+    assert run.noted("takes", "over") == 0
+
+
+@without_xdist
 @pytest.mark.parametrize(
     ("options", "workers"),
     [
@@ -148,12 +190,25 @@ def test_command_lines_for_xdist(inner: Inner, options: str, workers: int) -> No
 
 
 @without_xdist
-@pytest.mark.parametrize("options", ["-n two", "-n-1", "-n2 --workpool=2", "-n2 --dist=each"])
+@pytest.mark.parametrize(
+    "options",
+    [
+        "-n two",
+        "-n-1",
+        "-n2 --workpool=2",
+        "-n2 --dist=each",
+        "-n2 --maxprocesses=0",
+        "--workpool=auto --maxprocesses=-1",
+        "-n2 --maxprocesses=some",
+        "-n2 --max-worker-restart=x",
+    ],
+)
 def test_wrong_command_lines_for_xdist(inner: Inner, options: str) -> None:
     """What cannot be right, and both ways to ask for workers at once, are usage errors."""
     inner.write("test_it.py", "def test_it(): pass")
     run = inner.run(*options.split())
     assert run.status == pytest.ExitCode.USAGE_ERROR, run.text
+    assert options.rsplit(maxsplit=1)[-1].partition("=")[0].removesuffix("-1") in run.text
 
 
 @pytest.mark.parametrize("way", ["hook", "variable"])

@@ -93,6 +93,11 @@ def test_what_is_known_of_a_folder_and_of_tests_that_were_lost(tmp_path: Path) -
     assert foresee(config(tmp_path, "a/test_1.py")) == Forecast(2, 0.75, is_safe=True)
     remember(tmp_path, lost=[""])
     assert foresee(config(tmp_path, "a/test_1.py")) == Forecast(2, 0.75, is_safe=False)
+    remember(tmp_path, set_ups={"a/test_1.py": 2.0, "a/b/test_2.py x=1": 4.0})
+    for argument, seconds in (("a/test_1.py::test_xy", 2.5), ("a/b/test_2.py", 5.0), (".", 7.75)):
+        known = foresee(config(tmp_path, argument))
+        assert known is not None
+        assert known.seconds == seconds
 
 
 def test_nothing_to_go_by(tmp_path: Path) -> None:

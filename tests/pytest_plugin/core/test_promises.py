@@ -24,6 +24,7 @@ def module():
 def test_1(module): note("1")
 def test_2(module): note("2")
 def test_3(module): note("3")
+def test_4(module): note("4")
 """
 
 
@@ -47,7 +48,7 @@ async def test_fixtures_stay_up_for_what_was_promised(tmp_path: Path) -> None:
     """However late it comes; if it does not come they are torn down as soon as that is known."""
     (tmp_path / "test_it.py").write_text(SUITE)
     (tmp_path / "pytest.ini").write_text("[pytest]\n")
-    first, second, third = (f"test_it.py::test_{number}" for number in (1, 2, 3))
+    first, second, third, fourth = (f"test_it.py::test_{number}" for number in (1, 2, 3, 4))
 
     def notes() -> str:
         return (tmp_path / "notes").read_text()
@@ -59,12 +60,13 @@ async def test_fixtures_stay_up_for_what_was_promised(tmp_path: Path) -> None:
         await pool.add_task(pack_test(second, third))
         assert notes() == "up 1 2 "
         [worker] = pool.workers
-        worker.post_message(NOT_COMING, second)  # long ago
+        worker.post_message(NOT_COMING, (first, second))  # long ago
         await pool.add_task(DESCRIBE)
         assert notes() == "up 1 2 "
-        worker.post_message(NOT_COMING, third)
+        worker.post_message(NOT_COMING, (second, third))
         await pool.add_task(DESCRIBE)
         assert notes() == "up 1 2 down "
-        await pool.add_task(pack_test(third, ""))
+        worker.post_message(NOT_COMING, (third, fourth))  # before its time
+        await pool.add_task(pack_test(third, fourth))
         assert notes() == "up 1 2 down up 3 down "
         await pool.add_task(FINISH)

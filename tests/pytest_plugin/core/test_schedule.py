@@ -82,6 +82,14 @@ def test_serial_tests_run_alone(
             assert len([other for other in beside if serial in ("", other)]) == 1
 
 
+@pytest.mark.parametrize("first", [0, 1, 2])
+def test_what_was_collected_first_begins_first(first: int) -> None:
+    """Whichever worker comes first, however late the others are."""
+    schedule = Simulation([(PLACE, 0.01)] * 9, scope="test", workers=3).schedule
+    begun = schedule.due([first])[0]
+    assert begun[:2] == (first, f"{PLACE.module}::0")
+
+
 @pytest.mark.parametrize("remembers", [False, True])
 @pytest.mark.parametrize("order", UNEVEN)
 def test_uneven_tests_of_one_module(order: str, remembers: bool) -> None:
@@ -132,12 +140,26 @@ def test_tests_that_take_long_one_by_one(remembers: bool) -> None:
     workers=st.integers(1, 3),
     remembers=st.booleans(),
     pauses=st.lists(st.sampled_from([0.0, 0.005, 0.2]), min_size=1, max_size=5),
+    withdraws_slowly=st.booleans(),
 )
 def test_neighbours_share_what_is_set_up(
-    tests: list[tuple[Place, float]], workers: int, remembers: bool, pauses: list[float]
+    tests: list[tuple[Place, float]],
+    workers: int,
+    remembers: bool,
+    pauses: list[float],
+    withdraws_slowly: bool,
 ) -> None:
-    """Between two tests of a group that one worker runs one after the other nothing is set up anew."""
-    run = Simulation(tests, workers=workers, remembers=remembers, pauses=pauses)
+    """Between two tests of a group that one worker runs one after the other nothing is set up anew.
+
+    But for what was taken from another worker, when this one had nothing to do.
+    """
+    run = Simulation(
+        tests,
+        workers=workers,
+        remembers=remembers,
+        pauses=pauses,
+        withdraws_slowly=withdraws_slowly,
+    )
     run.run()
     assert sorted(name for _, _, name in run.ended) == sorted(run.seconds)
     names = list(run.seconds)
@@ -145,8 +167,26 @@ def test_neighbours_share_what_is_set_up(
         ran = [name for _, each, name in run.begun if each == worker]
         for before, after in pairwise(ran):
             together = [name for name in names if run.place[name] == run.place[before]]
+            if run.taken_from.get(after, worker) != worker:
+                continue
             if after in together and together.index(after) == together.index(before) + 1:
                 assert after not in run.set_up_for
+
+
+def test_a_group_that_begins_while_it_is_asked_back() -> None:
+    """Its owner keeps it, and its fixtures up: no promise counts as broken before all answers have come."""
+    tests = [(place("a.py"), 0.01), *[(place("b.py"), 0.01)] * 4]
+    schedule = Simulation(tests).schedule
+    assert len(schedule.due([0])) == 5
+    assert schedule.due([0, 1]) == []
+    first, *others = [name for _, name in schedule.wanted_back([0, 1])]
+    assert [first, *others] == [f"b.py::{number}" for number in range(1, 5)]
+    for name in others:
+        schedule.was_asked_back(0, name, is_withdrawn=True)
+        assert schedule.broken_promises() == []
+    schedule.was_asked_back(0, first, is_withdrawn=False)
+    assert (0, others[0]) in [due[:2] for due in schedule.due([0, 1])]
+    assert schedule.broken_promises() == []
 
 
 @pytest.mark.parametrize(("scope", "unit"), [("module", "module"), ("class", "class_")])
@@ -164,13 +204,75 @@ def test_scopes_are_not_split(scope: str, unit: str) -> None:
     assert {len(each) for each in workers.values()} == {1}
 
 
-def test_little_is_run_beyond_a_failure() -> None:
-    """A run that ends with the first failure has begun little that a serial one would not have."""
+@pytest.mark.parametrize("scope", ["auto", "test", "class", "module", "group"])
+@pytest.mark.parametrize("stops_early", [False, True])
+def test_marked_groups_go_before_the_scope(scope: str, stops_early: bool) -> None:
+    """Tests of one name run in one worker, whatever else is to stay together or the run is to end with."""
+    modules = [place(f"{number % 3}.py") for number in range(30)]
+    groups = ["", "one", "", "two", ""]
+    tests = [(each._replace(group=groups[n % 5]), 0.1) for n, each in enumerate(modules)]
+    run = Simulation(tests, scope=scope, stops_early=stops_early, workers=3)
+    run.run()
+    for group in ("one", "two"):
+        assert len({worker for _, worker, name in run.begun if run.place[name].group == group}) == 1
+
+
+@given(
+    seconds=st.lists(st.sampled_from([0.0, 0.01, 0.2, 2.0]), min_size=1, max_size=60),
+    workers=st.integers(1, 4),
+    remembers=st.booleans(),
+    pauses=st.lists(st.sampled_from([0.0, 0.005, 0.2]), min_size=1, max_size=5),
+    withdraws_slowly=st.booleans(),
+)
+def test_little_is_run_beyond_a_failure(
+    seconds: list[float],
+    workers: int,
+    remembers: bool,
+    pauses: list[float],
+    withdraws_slowly: bool,
+) -> None:
+    """Whichever test ends the run: few have begun that a serial run would not have, however long it takes."""
     run = Simulation(
-        [(PLACE, 0.001)] * 3 + [(PLACE, 0.05)] + [(PLACE, 0.001)] * 36, stops_early=True
+        [(PLACE, each) for each in seconds],
+        workers=workers,
+        remembers=remembers,
+        stops_early=True,
+        pauses=pauses,
+        withdraws_slowly=withdraws_slowly,
     )
-    run.run(lambda name: name.endswith("::3"))
-    assert 4 <= len(run.begun) <= 6
+    heard: list[tuple[int, int]] = []
+    run.run(lambda name: heard.append((number_of(name), len(run.begun))))
+    assert len(heard) == len(seconds)
+    for serially, begun in heard:
+        assert begun <= serially + 1 + workers + serially // 10
+
+
+def number_of(name: str) -> int:
+    """Return which of the simulation's tests this is."""
+    return int(name.rpartition(":")[2])
+
+
+def test_a_stuck_test_holds_up_few() -> None:
+    """What was sent to run behind it is run by the other worker, before all others."""
+    run = Simulation([(PLACE, each) for each in [0.01] * 4 + [9.0] + [0.01] * 9], stops_early=True)
+    run.run()
+    assert sorted(number_of(name) for at, _, name in run.begun if at < 9) == [*range(7)]
+
+
+def test_what_was_taken_back_comes_first() -> None:
+    """In a run that ends with a failure: whoever is idle gets it before all later tests, and nothing meanwhile."""
+    run = Simulation([(PLACE, 0.01)] * 20, workers=5, stops_early=True)
+    schedule = run.schedule
+    assert [number_of(due.name) for due in schedule.due([0])] == [*range(6)]
+    run.now = 9.0
+    assert schedule.due([0, 1, 2]) == []
+    wanted = schedule.wanted_back([0, 1, 2])
+    assert [number_of(name) for _, name in wanted] == [1, 2]
+    for worker, name in wanted:
+        assert schedule.due([0, 1, 2]) == []
+        schedule.was_asked_back(worker, name, is_withdrawn=True)
+    sent = [(due.worker, number_of(due.name)) for due in schedule.due([0, 1, 2])]
+    assert sent == [(1, 1), (2, 2)]
 
 
 def test_order_is_kept() -> None:
