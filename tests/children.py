@@ -638,8 +638,8 @@ def note_nothing(_argument: Any, _client: WorkerClient) -> None:
 
 def spin_or_note(gate: Gate, path: str) -> None:
     """Compute for ever; write the name of what interrupts that into a file and let it pass."""
-    gate.arrive()
     try:
+        gate.arrive()  # interrupted before it is back, perhaps
         while True:
             pass
     except BaseException as error:
