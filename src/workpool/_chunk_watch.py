@@ -114,10 +114,10 @@ class ChunkWatch:
             return
         page = self._engine.dispatcher.page
         copy = copy_of_tray(kept, attempt, page.tray(worker.slot))
-        if is_of(page.words[page.field(worker.slot, KEPT)], attempt):
-            self._hand_out(
-                attempt, piece, kept_results(copy)
-            )  # or the tray may be another chunk's by now
+        if is_of(
+            page.words[page.field(worker.slot, KEPT)], attempt
+        ):  # or it may be another chunk's
+            self._hand_out(attempt, piece, kept_results(copy))
 
     @staticmethod
     def _hand_out(attempt: int, piece: Any, values: list[Any]) -> None:

@@ -93,6 +93,8 @@ class Ending:
             self._engine.dispatcher.close()
 
     def _tell_over(self) -> None:
+        if self.is_over:
+            return
         self.is_over = True
         for function in tuple(self.on_over):
             function()

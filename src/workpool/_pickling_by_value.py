@@ -43,10 +43,32 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
         return reduced
 
 
-def dumps_by_value(value: object, keep_in_band: Callable[..., bool] | None = None) -> bytes:
-    """Pickle `value`, by value where its definition cannot be imported."""
+class _ReducingPickler(Pickler):
+    """Asks a function first how an object is reduced."""
+
+    def __init__(self, file: Any, reduce: Callable[[Any], Any], **options: Any) -> None:
+        super().__init__(file, **options)
+        self._reduce = reduce
+
+    def reducer_override(self, obj: Any) -> Any:
+        reduced = self._reduce(obj)
+        return super().reducer_override(obj) if reduced is NotImplemented else reduced
+
+
+def dumps_by_value(
+    value: object,
+    keep_in_band: Callable[..., bool] | None = None,
+    reduce: Callable[[Any], Any] | None = None,
+) -> bytes:
+    """Pickle `value`, by value where its definition cannot be imported; `reduce` is asked first."""
+    options: dict[str, Any] = {"protocol": 5, "buffer_callback": keep_in_band}
     with io.BytesIO() as file:
-        Pickler(file, protocol=5, buffer_callback=keep_in_band).dump(value)
+        pickler = (
+            Pickler(file, **options)
+            if reduce is None
+            else _ReducingPickler(file, reduce, **options)
+        )
+        pickler.dump(value)
         return file.getvalue()
 
 

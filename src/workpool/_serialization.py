@@ -174,13 +174,9 @@ def _by_value(
     value: object, keep_in_band: Any, side: str, subject: str, reduce: Any = None
 ) -> bytes:
     try:
-        if reduce is not None:
-            from workpool._reducing_by_value import dumps_reduced
-
-            return dumps_reduced(value, keep_in_band, reduce)
         from workpool._pickling_by_value import dumps_by_value
 
-        return dumps_by_value(value, keep_in_band)
+        return dumps_by_value(value, keep_in_band, reduce)
     except SerializationError:
         raise  # it says what there is to say
     except FOREIGN_ERRORS as error:

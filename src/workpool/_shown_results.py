@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, aclosing, closing
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from workpool._process_source import length_of, progress_bar
-from workpool._progress import Progress
+from workpool._progress import Progress, label_of
 
 if TYPE_CHECKING:
     from workpool._progress_bar import ProgressBar
@@ -20,7 +20,7 @@ def shown(results: AsyncIterator[T], progress: bool | str | None, source: Any) -
 
     Raises `ImportError` and `TypeError` as `progress_bar` does.
     """
-    if progress is False or progress is None:
+    if label_of(progress) is None:
         return results
     total = length_of(source)
     return _follow_async(results, progress_bar(progress, total), total)
@@ -28,7 +28,7 @@ def shown(results: AsyncIterator[T], progress: bool | str | None, source: Any) -
 
 def shown_blocking(results: Iterator[T], progress: bool | str | None, source: Any) -> Iterator[T]:
     """As `shown`, for an ordinary iterator."""
-    if progress is False or progress is None:
+    if label_of(progress) is None:
         return results
     total = length_of(source)
     return _follow(results, progress_bar(progress, total), total)

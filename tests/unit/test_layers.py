@@ -35,7 +35,6 @@ LAYERS = {
         "workpool._retry_policy",
         "workpool._scheduler",
         "workpool._pickling_by_value",
-        "workpool._reducing_by_value",
         "workpool._serialization",
         "workpool._target",
         "workpool._work_queue",

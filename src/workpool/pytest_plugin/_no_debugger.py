@@ -16,10 +16,8 @@ _TEXT = (
 def refuse_breakpoints(config: pytest.Config) -> None:
     """Have a test fail that comes to one, unless it was said what debugger is to be used: that may do without."""
     if config.getoption("usepdb_cls", None) is None:
-        for module in (
-            pdb,
-            pytest,
-        ):  # pytest has put its own there, and will put the first one back
+        # pytest has put its own there, and will put the first one back.
+        for module in (pdb, pytest):
             vars(module)["set_trace"] = _refuse
 
 

@@ -187,23 +187,9 @@ class Plan:
             group.tests = deque(kept)
         self._alone = deque(test for test in self._alone if test not in tests)
 
-    def lose(self, worker: int, heir: int) -> None:
-        """Give what was meant for a worker that will never come back to another one."""
-        current, self._current[worker] = self._current[worker], None
-        stretch = self._stretches[heir]
-        if current is not None and current.tests:
-            stretch.append(current)
-        stretch.extend(self._stretches[worker])
-        self._stretches[worker].clear()
-
     def is_over(self) -> bool:
         """Whether every test has been taken and has ended."""
         return not (self.left or self._alone or self.taken)
-
-    def untaken(self) -> list[int]:
-        """Return the tests nobody has taken."""
-        waiting = self._waiting_groups()
-        return sorted({*(test for group in waiting for test in group.tests), *self._alone})
 
     def seconds(self, group: Group) -> float:
         """Return what is left of a group, in seconds."""

@@ -115,9 +115,8 @@ class Run:
         parts.crew.turn(0.0)
         for event in parts.crew.events(sys.maxsize):
             if event.kind in (events.ENDED, events.FAILED) and event.value.__class__ is tuple:
-                with suppress(
-                    KeyboardInterrupt, pytest.exit.Exception
-                ):  # of a test: it ends already
+                # A test that wants the run ended has its way: it ends already.
+                with suppress(KeyboardInterrupt, pytest.exit.Exception):
                     self._handlers[event.kind](event)
 
     def kill(self) -> None:

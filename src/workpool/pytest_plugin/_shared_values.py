@@ -1,18 +1,19 @@
 """Values that are made once in a run, and shared by all workers.
 
 Files in a folder that all of them know do it, and locks on them, which the kernel lets go when their
-holder dies: whoever comes first makes the value, the others wait for it; each holds on to it until
-its session ends, and the last one undoes it.
+holder dies. Of each value there are two: one process at a time has the turn, in which it looks whether
+there is a value, makes or undoes it; all that use it share the other one until their sessions end, and
+whoever finds in its turn that it was the last one undoes it. Nobody waits for a user.
 """
 
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import os
 import pickle
-import re
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -25,6 +26,7 @@ class OncePerRun:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._holds: dict[str, _Hold] = {}
+        self._in_making: set[str] = set()
 
     def __call__(
         self, name: str, make: Callable[[], Value], undo: Callable[[Value], object] | None = None
@@ -34,15 +36,31 @@ class OncePerRun:
         It has to be something that `pickle` takes: an address, a path, a number. Other workers wait
         meanwhile; if it raises, the next one tries. `undo(value)` is called when the sessions of all workers
         that have asked for it have ended, in the last of them; not if that one dies before.
+
+        Raises what `make` raises, and `RuntimeError` if `make` asks for the name it makes.
         """
         hold = self._holds.get(name)
         if hold is None:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            hold = _Hold(self._folder / re.sub(r"[^\w.-]", "_", name), undo)
-            hold.take(make)
-            self._holds[name] = hold
+            hold = self._holds[name] = self._new_hold(name, make, undo)
         value: Value = hold.value
         return value
+
+    def _new_hold(
+        self, name: str, make: Callable[[], Any], undo: Callable[[Any], object] | None
+    ) -> _Hold:
+        if name in self._in_making:
+            raise RuntimeError(
+                f"once_per_run: the function that makes {name!r} asks for {name!r} itself, and would wait"
+                " for ever; it has to return the value, or to ask for another name"
+            )
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self._in_making.add(name)
+        try:
+            # Names may be long, and have anything in them.
+            file_name = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()
+            return _Hold(self._folder / file_name, make, undo)
+        finally:
+            self._in_making.discard(name)
 
     def close(self) -> None:
         """Let go of all values, the last made first; undo those that nobody else holds."""
@@ -62,43 +80,48 @@ class OncePerRun:
 class _Hold:
     """A value, and the lock that says that this process uses it."""
 
-    def __init__(self, path: Path, undo: Callable[[Any], object] | None) -> None:
+    def __init__(
+        self, path: Path, make: Callable[[], Any], undo: Callable[[Any], object] | None
+    ) -> None:
+        """Get the value, from another process or by making it."""
         self._path = path
         self._undo = undo
-        self._lock = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        self.value: Any = None
-
-    def take(self, make: Callable[[], Any]) -> None:
-        """Get the value, from another process or by making it."""
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_SH)
-            if not self._path.exists():
-                # Nobody has it, and one process at a time may look whether that is still so.
-                fcntl.flock(self._lock, fcntl.LOCK_UN)
-                fcntl.flock(self._lock, fcntl.LOCK_EX)
-                if not self._path.exists():
-                    self._write(make())
-                fcntl.flock(self._lock, fcntl.LOCK_SH)
-            self.value = pickle.loads(self._path.read_bytes())
-        except BaseException:
-            os.close(self._lock)
-            raise
+        with self._turn():
+            if not path.exists():
+                self._write(make())
+            self.value: Any = pickle.loads(path.read_bytes())
+            self._use = _open_lock(f"{path}.use")
+            fcntl.flock(self._use, fcntl.LOCK_SH)
 
     def let_go(self) -> None:
-        """Give the value up; undo it if no other process holds it."""
+        """Give the value up; undo it if no other process uses it."""
+        with self._turn():
+            try:
+                fcntl.flock(self._use, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return
+            finally:
+                os.close(self._use)
+            self._path.unlink(missing_ok=True)
+            if self._undo is not None:
+                self._undo(self.value)
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        """Wait until no other process makes the value, undoes it, or looks whether there is one."""
+        lock = _open_lock(f"{self._path}.turn")
         try:
-            fcntl.flock(self._lock, fcntl.LOCK_UN)
-            with suppress(BlockingIOError):
-                fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                if self._path.exists():
-                    self._path.unlink()
-                    if self._undo is not None:
-                        self._undo(self.value)
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
         finally:
-            os.close(self._lock)
+            os.close(lock)
 
     def _write(self, value: Any) -> None:
         # Whole or not at all, should this process die in between.
         unfinished = self._path.with_name(f"{self._path.name}.{os.getpid()}")
         unfinished.write_bytes(pickle.dumps(value))
         unfinished.replace(self._path)
+
+
+def _open_lock(path: str) -> int:
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
