@@ -211,6 +211,24 @@ def is_alive(pid: int) -> bool:
 # Entrypoints
 
 
+class Lingering:
+    """What a worker unpickles as an object whose destructor stops at a gate."""
+
+    def __init__(self, gate: Gate) -> None:
+        self._gate = gate
+
+    def __reduce__(self) -> tuple[type[_Lingers], tuple[Gate]]:
+        return _Lingers, (self._gate,)
+
+
+class _Lingers:
+    def __init__(self, gate: Gate) -> None:
+        self._gate = gate
+
+    def __del__(self) -> None:
+        self._gate.pass_through()
+
+
 def call(work: tuple[Any, ...]) -> Any:
     """Run anything: ``(function, *arguments)``."""
     function, *arguments = work

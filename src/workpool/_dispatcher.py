@@ -98,27 +98,38 @@ class Dispatcher:
             pushed = len(sent)
         else:
             pushed = self._push(slot, tokens, sent)
-            for task in sent[pushed:]:
-                self.withdraw(task)
             if pushed:
                 self.wakeups.wake_for(slot, pushed)
+        return self._take_back(sent[pushed:], unsent)
+
+    def send_alone(self, slot: int, task: Task[Any]) -> int:
+        """As `send` for one task that is not pinned: the shortest way for one that somebody waits for.
+
+        Returns how many thieves are still to be woken: one if the worker is awake, which may have
+        something else to do than to take the task.
+        """
+        sent: list[Task[Any]] = []
+        unsent: list[Task[Any]] = []
+        token = self.packer.pack_plain(task)
+        if token:
+            sent.append(task)
+        else:
+            token, unsent = self.packer.pack([task], sent)
+        if self._push(slot, token, sent):
+            return self.wakeups.count_on_owner(slot, 1)
+        self._take_back(sent, unsent)
+        return 0
+
+    def _take_back(self, unpushed: list[Task[Any]], unsent: list[Task[Any]]) -> bool:
+        """Let tasks wait again for which there was no room; return whether there are none."""
+        if not (unpushed or unsent):
+            return True
+        for task in unpushed:
+            self.withdraw(task)
         for task in unsent:
             self._scheduler.finished(task)
-        if unsent or pushed < len(sent):
-            self._scheduler.put_back(sent[pushed:] + unsent)
-            return False
-        return True
-
-    def send_alone(self, slot: int, task: Task[Any]) -> None:
-        """As `send` for one task: the shortest way for a plain one, which somebody waits for."""
-        token, sent = self.packer.pack_plain(task), [task]
-        if not token:
-            self.send(slot, sent)
-        elif self._push(slot, token, sent):
-            self.wakeups.wake_for(slot, 1)
-        elif sent:
-            self.withdraw(task)
-            self._scheduler.put_back(sent)
+        self._scheduler.put_back(unpushed + unsent)
+        return False
 
     def release(self, task: Task[Any]) -> None:
         """Give back what a task that has left the kernel took up there."""

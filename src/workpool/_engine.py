@@ -416,22 +416,28 @@ class Engine:
         if slot is None:
             return False
         self.scheduler.place(task, slot)
-        self.dispatcher.send_alone(slot, task)
+        thieves = self.dispatcher.send_alone(slot, task)
         if self.costs.mean < _TINY and len(self.ledger.dispatched) == 1:
-            self.loop.call_soon(self._keep_vigil, slot, perf_counter_ns())
+            self.loop.call_soon(self._keep_vigil, slot, perf_counter_ns(), thieves)
+        elif thieves:
+            self.dispatcher.wakeups.wake(thieves, but=slot)
         return True
 
-    def _keep_vigil(self, slot: int, sent: int) -> None:
+    def _keep_vigil(self, slot: int, sent: int, thieves: int) -> None:
         """Stay awake for the report of a worker that has the pool's only task, a tiny one.
 
-        Not if others have had their turns since it was sent: they would have to wait.
+        Not if others have had their turns since it was sent: they would have to wait. Thieves are woken when
+        the vigil was in vain: a worker that has just reported takes its next task sooner than they could.
         """
-        if perf_counter_ns() - sent > _BUSY:
+        if self.state == CLOSED:
             return
         worker = self.fleet.workers[slot]
         only = len(self.ledger.dispatched) == 1 and not self.scheduler.waiting()
-        if only and worker is not None and worker.vigil.look():
+        may_wait = only and perf_counter_ns() - sent <= _BUSY
+        if may_wait and worker is not None and worker.vigil.look():
             self.read_reports(worker)
+        if thieves and self.ledger.dispatched:
+            self.dispatcher.wakeups.wake(thieves, but=slot)
 
     def _resume(self, task: Task[Any]) -> None:
         """Let a task that has paused after a failure run again."""

@@ -91,30 +91,34 @@ class Wakeups:
             self._have_look_round(worker, asleep_since)
 
     def wake_for(self, slot: int, pushed: int) -> None:
-        """Wake thieves for what the owner of a queue cannot begin now.
+        """Wake thieves for what the owner of a queue cannot begin now. After the push."""
+        surplus = self.count_on_owner(slot, pushed)
+        if surplus:
+            self.wake(surplus, but=slot)
+
+    def count_on_owner(self, slot: int, pushed: int) -> int:
+        """Return for how many of the tasks pushed into a queue its owner is not about to get up.
 
         After the push, in this order: a worker raises its idle flag before its last look round,
         so either that look finds the tokens or this one finds the flag.
         """
         owner = self._workers[slot]
         asleep_since = self._page.words[self._page.field(slot, IDLE)]
-        surplus = pushed
         if (
-            owner is not None
-            and asleep_since
-            and asleep_since != owner.woken_from
-            and not self._gets_up_for_something(owner, asleep_since)
-            and owner.state != RETIRING
+            owner is None
+            or not asleep_since
+            or asleep_since == owner.woken_from
+            or self._gets_up_for_something(owner, asleep_since)
+            or owner.state == RETIRING
         ):
-            # The push itself wakes the owner, for one task; once per sleep, however long it takes
-            # to get up, and not if it is getting up for another. While a thief may be about, it is
-            # told as well: see `wake`.
-            surplus -= 1
-            owner.fed_from = asleep_since
-            if len(self._ledger.dispatched) > pushed:
-                self._have_look_round(owner, asleep_since)
-        if surplus:
-            self.wake(surplus, but=slot)
+            return pushed
+        # The push itself wakes the owner, for one task; once per sleep, however long it takes
+        # to get up, and not if it is getting up for another. While a thief may be about, it is
+        # told as well: see `wake`.
+        owner.fed_from = asleep_since
+        if len(self._ledger.dispatched) > pushed:
+            self._have_look_round(owner, asleep_since)
+        return pushed - 1
 
     def _gets_up_for_something(self, worker: WorkerProcess, asleep_since: int) -> bool:
         """Whether a sleeper was counted on for a task, or has mail that it will act on first."""

@@ -41,6 +41,20 @@ async def test_tasks_are_stolen_from_a_worker_that_cannot_move(gate: Gate, hold:
         assert await stuck == pid
 
 
+async def test_lone_tiny_tasks_are_stolen_from_a_worker_that_cannot_let_go_of_the_last(
+    gate: Gate,
+) -> None:
+    """It has reported that task, so it passes for free; who sleeps is woken when it does not begin the next."""
+    async with Pool(call, max_workers=2) as pool:
+        await start_all(pool, gate, 2)
+        await asyncio.gather(*(pool.add_task((children.double, n)) for n in range(2000)))
+        assert await pool.add_task((type, children.Lingering(gate)))
+        [stuck] = await gate.arrived()
+        for _ in range(20):
+            assert await pool.add_task((os.getpid,)) != stuck
+        gate.open()
+
+
 async def test_everybody_works_although_all_was_given_to_one(gate: Gate) -> None:
     """Tasks addressed to one worker's queue keep every other worker busy at the same time."""
     async with Pool(call, max_workers=4) as pool:

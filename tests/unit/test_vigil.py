@@ -69,8 +69,18 @@ def test_none_is_kept_where_there_are_too_few_cpus(poll: Poll) -> None:
 
 
 def test_who_loses_the_cpu_in_between_gives_up(poll: Poll, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A look that takes long means that somebody else has run meanwhile."""
-    time = iter(range(0, 10**12, 21_000))
+    """A look that takes long means that somebody has run meanwhile who needs the CPU."""
+    time = iter(range(0, 10**12, 61_000))
     monkeypatch.setattr("workpool._system.vigil._clock", lambda: next(time))
     assert vigil(poll).look() == []
     assert poll.looks == 1
+
+
+def test_who_wakes_for_a_moment_does_not_end_the_vigil(
+    poll: Poll, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A thread that hands on a task leaves the CPU at once; so may what is waited for come."""
+    times = iter([0, 1_000, 41_000, 42_000, 43_000])
+    monkeypatch.setattr("workpool._system.vigil._clock", lambda: next(times))
+    poll.comes_at = 4
+    assert vigil(poll).look() == EVENT

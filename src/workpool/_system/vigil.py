@@ -16,8 +16,10 @@ LONG = 150_000
 """Nanoseconds: of a vigil when the last wait was no longer than this. Who awaits one task after the other in
 a thread that is not the event loop's sends the next within that, when all of them are awake."""
 
-_PREEMPTED = 20_000
-"""Nanoseconds one look takes at least if somebody else has had the CPU meanwhile."""
+_PREEMPTED = 60_000
+"""Nanoseconds one look takes at least if somebody has had the CPU meanwhile who makes full use of it: the kernel
+gives out at least ten times as much. A thread that wakes, hands on a task and sleeps takes 20 to 40: to end the
+vigil for that one would leave all who share in a round trip asleep, on two CPUs that both have to be woken."""
 
 _MOST_SKIPPED = 64
 
