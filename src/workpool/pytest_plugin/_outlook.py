@@ -70,9 +70,23 @@ class Outlook:
     def busy(self, workers: Sequence[int]) -> list[float]:
         """Return the seconds that each worker needs for what it was sent; no end of them if it is not ready."""
         return [
-            ahead.seconds + self.toll(worker) if worker in workers else inf
+            ahead.seconds + self._new_set_up(worker) + self.toll(worker)
+            if worker in workers
+            else inf
             for worker, ahead in enumerate(self.ahead)
         ]
+
+    def _new_set_up(self, worker: int) -> float:
+        """Return what is left, as far as one can tell from others, of a set-up of which nothing is known."""
+        ahead = self.ahead[worker]
+        if (
+            not ahead
+            or self._home_of[ahead.running] == self._up[worker]
+            or not self.is_new_to(worker)
+        ):
+            return 0.0
+        expected = self._set_ups.of(self._home_of[ahead.running])
+        return max(expected - (self._clock() - ahead.first_since), 0.0)
 
     def toll(self, worker: int) -> float:
         """Return the seconds a worker needs for fixtures that others have up already."""

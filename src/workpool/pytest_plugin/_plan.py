@@ -3,7 +3,7 @@
 Each worker has a stretch of the groups, in their order, so that neighbours meet what their
 predecessors have set up. One that has nothing left takes whole groups from the far end of the
 stretch that has most; when no whole group is left, it takes a part of one that is being run, if
-that saves more than setting its fixtures up again costs.
+that saves enough to be worth setting its fixtures up again.
 
 Where the order of the tests matters, all take their groups from the front of one sequence instead.
 """
@@ -21,6 +21,10 @@ from workpool.pytest_plugin._set_ups import SetUps
 
 WORTH_SECONDS = 0.005
 """A part of a group that takes less is not worth the messages."""
+
+LEAST_LEFT = 1.5
+"""How many times as long as a set-up what is left of a group must take, set-up included, to be split: both are
+done sooner then by at least a quarter of the set-up that it costs."""
 
 _ROUNDING = 1e-6
 """Seconds: sums of the same times in another order may differ, by much less."""
@@ -275,16 +279,16 @@ class Plan:
     def _split(self, thief: int, busy: Sequence[float]) -> list[Group]:
         """Take a far part of a group that is being run, if it is worth it: what lets both end together.
 
-        That is if half of what is left takes longer than to set up the fixtures again, which the thief does first.
+        The thief has to set the fixtures up again first.
         """
         victim = max(range(len(busy)), key=self._splittable_seconds)
         seconds, group = self._splittable_seconds(victim), self._current[victim]
         if group is None or not seconds:
             return []
-        half = min((busy[victim] + seconds - busy[thief]) / 2, seconds)
-        if half < self.moving_cost(group):
+        left = busy[victim] + seconds - busy[thief]
+        if left < LEAST_LEFT * self.moving_cost(group):
             return []
-        share = half - self._set_ups.of(group.home) / 2
+        share = min((left - self._set_ups.of(group.home)) / 2, seconds)
         part, kept = self._far_part(list(group.tests), share)
         group.tests = deque(kept)
         new = group.part(part)
