@@ -114,9 +114,8 @@ class ChunkWatch:
             return
         page = self._engine.dispatcher.page
         copy = copy_of_tray(kept, attempt, page.tray(worker.slot))
-        if is_of(
-            page.words[page.field(worker.slot, KEPT)], attempt
-        ):  # or it may be another chunk's
+        # Looked at once more after the copy, which may be of another chunk otherwise.
+        if is_of(page.words[page.field(worker.slot, KEPT)], attempt):
             self._hand_out(attempt, piece, kept_results(copy))
 
     @staticmethod

@@ -155,9 +155,17 @@ def test_coverage_is_combined(run: Runner, tmp_path: Path) -> None:
         tmp_path,
         "test_cov.py",
         """
-        import time, measured
-        def test_one(): assert measured.one() == 1; time.sleep(0.5)
-        def test_two(): assert measured.two() == 2; time.sleep(0.5)
+        import pathlib, time, measured
+
+        def meet(name, other):
+            pathlib.Path(name).touch()
+            give_up = time.monotonic() + 30
+            while not pathlib.Path(other).exists():
+                assert time.monotonic() < give_up, f"{other} does not run beside {name}"
+                time.sleep(0.01)
+
+        def test_one(): assert measured.one() == 1; meet("one", "two")
+        def test_two(): assert measured.two() == 2; meet("two", "one")
         """,
     )
     options = ["--cov=measured", "--cov-report=term-missing", "--workpool-scope=test"]

@@ -76,6 +76,32 @@ def test_making_may_not_ask_for_itself(tmp_path: Path) -> None:
     worker.close()
 
 
+def test_undoing_may_not_ask_for_itself(tmp_path: Path) -> None:
+    """It would wait for ever; the error is that of the session's end, and nothing is left behind."""
+    worker = OncePerRun(tmp_path)
+    worker("x", lambda: 1, lambda value: worker("x", lambda: 2))
+    with pytest.raises(RuntimeError, match="'x' itself"):
+        worker.close()
+    worker.close()
+
+
+def test_threads_of_one_worker_share_one_use(tmp_path: Path) -> None:
+    """They get one value, which is undone when the worker ends."""
+    worker = OncePerRun(tmp_path)
+    undone: list[int] = []
+    start = Barrier(WORKERS)
+
+    def ask(number: int) -> list[int]:
+        start.wait()
+        return [worker(name, lambda: number, undone.append) for name in NAMES]
+
+    with ThreadPoolExecutor(WORKERS) as threads:
+        found = [*threads.map(ask, range(WORKERS))]
+    assert all(values == found[0] for values in found)
+    worker.close()
+    assert undone == found[0][::-1]
+
+
 def test_what_cannot_be_pickled_is_nobodys(tmp_path: Path) -> None:
     """Whoever asks next makes it."""
     worker = OncePerRun(tmp_path)

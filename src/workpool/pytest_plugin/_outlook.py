@@ -79,14 +79,10 @@ class Outlook:
     def _new_set_up(self, worker: int) -> float:
         """Return what is left, as far as one can tell from others, of a set-up of which nothing is known."""
         ahead = self.ahead[worker]
-        if (
-            not ahead
-            or self._home_of[ahead.running] == self._up[worker]
-            or not self.is_new_to(worker)
-        ):
+        home = self._home_of[ahead.running] if ahead else self._up[worker]
+        if home == self._up[worker] or self._set_ups.known(home) is not None:
             return 0.0
-        expected = self._set_ups.of(self._home_of[ahead.running])
-        return max(expected - (self._clock() - ahead.first_since), 0.0)
+        return max(self._set_ups.of(home) - (self._clock() - ahead.first_since), 0.0)
 
     def toll(self, worker: int) -> float:
         """Return the seconds a worker needs for fixtures that others have up already."""

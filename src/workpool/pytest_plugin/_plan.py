@@ -24,7 +24,10 @@ WORTH_SECONDS = 0.005
 
 LEAST_LEFT = 1.5
 """How many times as long as a set-up what is left of a group must take, set-up included, to be split: both are
-done sooner then by at least a quarter of the set-up that it costs."""
+done sooner then by a quarter of the set-up that it costs, if enough can be taken."""
+
+LEAST_PART = 0.2
+"""Of a set-up: what can be taken must make up as much, or it had better be waited for."""
 
 _ROUNDING = 1e-6
 """Seconds: sums of the same times in another order may differ, by much less."""
@@ -285,10 +288,10 @@ class Plan:
         seconds, group = self._splittable_seconds(victim), self._current[victim]
         if group is None or not seconds:
             return []
-        left = busy[victim] + seconds - busy[thief]
-        if left < LEAST_LEFT * self.moving_cost(group):
-            return []
+        left, cost = busy[victim] + seconds - busy[thief], self.moving_cost(group)
         share = min((left - self._set_ups.of(group.home)) / 2, seconds)
+        if left < LEAST_LEFT * cost or share < LEAST_PART * cost:
+            return []
         part, kept = self._far_part(list(group.tests), share)
         group.tests = deque(kept)
         new = group.part(part)

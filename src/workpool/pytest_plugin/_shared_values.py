@@ -12,6 +12,7 @@ import fcntl
 import hashlib
 import os
 import pickle
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,7 +27,9 @@ class OncePerRun:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._holds: dict[str, _Hold] = {}
-        self._in_making: set[str] = set()
+        self._in_turn: set[str] = set()
+        """Names of values that this process makes or undoes."""
+        self._lock = threading.RLock()
 
     def __call__(
         self, name: str, make: Callable[[], Value], undo: Callable[[Value], object] | None = None
@@ -37,38 +40,48 @@ class OncePerRun:
         meanwhile; if it raises, the next one tries. `undo(value)` is called when the sessions of all workers
         that have asked for it have ended, in the last of them; not if that one dies before.
 
-        Raises what `make` raises, and `RuntimeError` if `make` asks for the name it makes.
+        Raises what `make` raises, and `RuntimeError` if `make` or `undo` asks for the name it was called
+        for. May be called from any thread; in one worker, one value is made at a time.
         """
-        hold = self._holds.get(name)
-        if hold is None:
-            hold = self._holds[name] = self._new_hold(name, make, undo)
+        with self._lock:
+            hold = self._holds.get(name)
+            if hold is None:
+                with self._noted(name):
+                    hold = self._new_hold(name, make, undo)
+                self._holds[name] = hold
         value: Value = hold.value
         return value
 
     def _new_hold(
         self, name: str, make: Callable[[], Any], undo: Callable[[Any], object] | None
     ) -> _Hold:
-        if name in self._in_making:
-            raise RuntimeError(
-                f"once_per_run: the function that makes {name!r} asks for {name!r} itself, and would wait"
-                " for ever; it has to return the value, or to ask for another name"
-            )
         self._folder.mkdir(parents=True, exist_ok=True)
-        self._in_making.add(name)
+        # Names may be long, and have anything in them.
+        file_name = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()
+        return _Hold(self._folder / file_name, make, undo)
+
+    @contextmanager
+    def _noted(self, name: str) -> Iterator[None]:
+        """Note that a value is being made or undone: who asks for it meanwhile would wait for itself."""
+        if name in self._in_turn:
+            raise RuntimeError(
+                f"once_per_run: the function that makes {name!r} asks for {name!r} itself, or the one that"
+                " undoes it does, and would wait for ever; it has to do without, or to ask for another name"
+            )
+        self._in_turn.add(name)
         try:
-            # Names may be long, and have anything in them.
-            file_name = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()
-            return _Hold(self._folder / file_name, make, undo)
+            yield
         finally:
-            self._in_making.discard(name)
+            self._in_turn.discard(name)
 
     def close(self) -> None:
         """Let go of all values, the last made first; undo those that nobody else holds."""
         errors: list[Exception] = []
         while self._holds:
-            _, hold = self._holds.popitem()
+            name, hold = self._holds.popitem()
             try:
-                hold.let_go()
+                with self._lock, self._noted(name):
+                    hold.let_go()
             except Exception as error:  # noqa: BLE001 - the others have to be let go of too
                 errors.append(error)
         if len(errors) == 1:

@@ -13,6 +13,8 @@ from tests.pytest_plugin.core.simulation import PLACE, Simulation
 from tests.pytest_plugin.core.test_schedule import TESTS, number_of, place
 from workpool.pytest_plugin._collection import Place
 from workpool.pytest_plugin._durations import DURATIONS, SET_UPS, Durations
+from workpool.pytest_plugin._grouping import Group
+from workpool.pytest_plugin._plan import Plan
 from workpool.pytest_plugin._set_ups import SetUps
 
 SLOW = "slow.py"
@@ -63,6 +65,16 @@ def test_the_last_module(set_up: float, is_split: bool) -> None:
         last = set_up + (5 if is_split else 8) * 0.02
         assert run.run() <= 6 * (set_up + 8 * 0.02) + last + 0.001
         assert run.set_ups == (14 if is_split else 13)
+
+
+def test_the_rest_of_a_module_that_is_not_worth_its_set_up() -> None:
+    """However long its owner is busy, little is not taken from it: the fixtures would be set up for nothing."""
+    group = Group("m", "", range(10), may_split=True, home="m")
+    plan = Plan([group], [], 2, lambda test: 0.001, set_ups=SetUps({"m": 1.0}))
+    owner = next(worker for worker in (0, 1) if plan.next_for(worker) is not None)
+    busy = [0.0, 0.0]
+    busy[owner] = 5.0
+    assert plan.next_for(1 - owner, busy=busy) is None
 
 
 def test_modules_count_with_their_fixtures() -> None:
