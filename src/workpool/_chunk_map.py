@@ -179,7 +179,7 @@ class _ChunkFeed:
 
     def _make(self, bulk: Bulk, items: Items) -> TaskPiece:
         engine, pool = bulk.engine, self._pool
-        piece = TaskPiece(loop=engine.loop)
+        piece = TaskPiece(loop=engine.task_loop)
         piece._pool = pool
         piece._settings = pool._settings
         piece.id = engine.ledger.new_id()

@@ -40,6 +40,7 @@ from workpool._statistics import PoolStatistics, WorkerStatistics
 from workpool._system.oom_kills import OomKills
 from workpool._system.process import ExitStatus
 from workpool._system.status_page import new_page
+from workpool._task_loop import TaskLoop
 from workpool._waiters import Waiters
 from workpool._withdrawals import Withdrawals
 from workpool.errors import WorkerStartError
@@ -76,6 +77,7 @@ class Engine:
         events: Listeners,
     ) -> None:
         self.loop = loop
+        self.task_loop: Any = TaskLoop(loop)
         self.process_id = os.getpid()
         self.thread = get_ident()
         """The one the event loop runs in."""
@@ -106,7 +108,9 @@ class Engine:
         self._backlog = self.scheduler.backlog
         self._max_workers = slots
         self.scheduler.estimate_each = options.inherent_cost is not None
-        self.outcomes = Outcomes(self.ledger, self.scheduler, self.costs, revival, self._on_idle)
+        self.outcomes = Outcomes(
+            self.ledger, self.scheduler, self.costs, revival, self.task_loop, self._on_idle
+        )
         self.dispatcher = Dispatcher(
             new_page(slots, options.worker_concurrency),
             self.scheduler,

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from workpool._scheduler import Scheduler
     from workpool._system.process import ExitStatus
     from workpool._task import Task
+    from workpool._task_loop import TaskLoop
     from workpool._withdrawals import Withdrawals
     from workpool._worker_handle import WorkerHandle
     from workpool._worker_process import WorkerProcess
@@ -49,6 +50,7 @@ class Outcomes:
         scheduler: Scheduler[Task[Any]],
         costs: CostModel,
         revival: Revival,
+        task_loop: TaskLoop,
         on_idle: Callable[[], None],
     ) -> None:
         self.pending = 0
@@ -64,6 +66,7 @@ class Outcomes:
         self._scheduler = scheduler
         self._costs = costs
         self._revival = revival
+        self._task_loop = task_loop
         self._on_idle = on_idle
         self._timed_out: set[int] = set()
 
@@ -163,7 +166,8 @@ class Outcomes:
         members = batch.members[first : batch.end]
         outcomes = zip(members, values, costs, strict=False)
         if on_complete is None and _have_all_ended_now(members, values):
-            ended = _end_all(outcomes, handle)
+            with self._task_loop.together():
+                ended = _end_all(outcomes, handle)
             if ended < len(values):
                 self._no_longer_interrupted(frames.item_attempt(attempt, first + ended))
         for task, value, cost in outcomes:

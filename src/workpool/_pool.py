@@ -253,7 +253,7 @@ class WorkerPool(SourceMethods[ArgT, ResultT]):
             settings = self._settings_in_context
         if timeout is not None or retries is not None or affinity != LIGHT or worker is not None:
             settings = self._checked_settings(timeout, retries, affinity, worker)
-        task: Task[ResultT] = Task(loop=engine.loop)
+        task: Task[ResultT] = Task(loop=engine.task_loop)
         task._pool = self
         task._settings = settings
         task.id = engine.ledger.new_id()

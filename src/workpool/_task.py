@@ -11,6 +11,7 @@ from workpool._options import TaskSettings
 if TYPE_CHECKING:
     from workpool._batch import Batch
     from workpool._pool import WorkerPool
+    from workpool._task_loop import TaskLoop
     from workpool._worker_handle import WorkerHandle
 
 ResultT = TypeVar("ResultT")
@@ -98,6 +99,11 @@ class Task(asyncio.Future[ResultT]):
         if self.done():
             return "failed" if self._exception is not None else "completed"
         return "running" if self._pool._is_running(self) else "waiting"
+
+    def get_loop(self) -> asyncio.AbstractEventLoop:
+        """Return the pool's event loop."""
+        loop: TaskLoop = self._loop  # type: ignore[assignment]
+        return loop.real
 
     def cancel(self, msg: Any | None = None) -> bool:
         """Cancel the task; return False if it is done already. Does not block."""

@@ -30,6 +30,7 @@ from workpool._scheduler import Scheduler
 from workpool._serialization import pack_error
 from workpool._system.process import ExitStatus
 from workpool._system.status_page import REVOKED, SHELF, new_page
+from workpool._task_loop import TaskLoop
 from workpool._withdrawals import Withdrawals
 from workpool._worker.batches import _REPORTED, _SKIPPED
 
@@ -149,7 +150,10 @@ class BatchMachine:
             flush=self.flush,
             arena=SimpleNamespace(free_all=lambda offsets: None),
         )
-        self.outcomes = Outcomes(self.ledger, self.scheduler, self.costs, Any, lambda: None)  # type: ignore[arg-type]
+        revival: Any = None
+        self.outcomes = Outcomes(
+            self.ledger, self.scheduler, self.costs, revival, TaskLoop(self.futures), lambda: None
+        )
         self.outcomes.dispatcher = dispatcher
         pauses: Any = SimpleNamespace(discard=lambda task: None)
         self.outcomes.pauses = pauses

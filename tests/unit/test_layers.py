@@ -93,6 +93,7 @@ LAYERS = {
         "workpool._source_reader",
         "workpool._statistics",
         "workpool._task",
+        "workpool._task_loop",
         "workpool._waiters",
         "workpool._withdrawals",
     ],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import signal
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any, cast
@@ -75,7 +76,10 @@ class Bench:
             slot=0, handle="the worker", tasks_completed=0, process=process, killed_for=""
         )
         revival: Any = SimpleNamespace(loads=pickle.loads)
-        self.outcomes = Outcomes(self.ledger, self.scheduler, self.costs, revival, self._on_idle)
+        task_loop: Any = SimpleNamespace(together=nullcontext)
+        self.outcomes = Outcomes(
+            self.ledger, self.scheduler, self.costs, revival, task_loop, self._on_idle
+        )
         release = self.scheduler.finished
         arena = SimpleNamespace(free_all=lambda offsets: None)
         dispatcher: Any = SimpleNamespace(arena=arena, release=release, reclaim=release)

@@ -11,6 +11,7 @@ import pytest
 from workpool import Task
 from workpool._options import TaskSettings
 from workpool._retry_policy import RetryPolicy
+from workpool._task_loop import TaskLoop
 
 
 class FakePool:
@@ -30,7 +31,7 @@ class FakePool:
 
 
 def made(pool: FakePool) -> Task[int]:
-    task: Task[int] = Task(loop=asyncio.get_running_loop())
+    task: Task[int] = Task(loop=TaskLoop(asyncio.get_running_loop()))  # type: ignore[arg-type]
     task._pool = pool  # type: ignore[assignment]
     task._settings = TaskSettings(None, RetryPolicy(0))
     task.id, task.argument, task.key, task.meta = 7, "argument", None, None
