@@ -44,6 +44,7 @@ class Batch:
         "attempts",
         "dispatches",
         "end",
+        "ends_alone",
         "estimate",
         "id",
         "members",
@@ -63,6 +64,9 @@ class Batch:
 
     def __init__(self, members: list[Task[Any]]) -> None:
         self.members = members
+        classes: set[Any] = set(map(type, members))
+        self.ends_alone = all(each.ends_alone for each in classes)
+        """Whether each of them ends without calling anybody, and so ends no other one."""
         self.end = len(members)
         """How many of them are still its own; those behind have been taken from it."""
         self.attempts = self.dispatches = 0
@@ -140,18 +144,11 @@ def take_batch(backlog: deque[Task[Any]], most: int) -> Batch | None:
     return None
 
 
-def all_pending(tasks: list[Task[Any]]) -> bool:
-    """Whether these are tasks of one class, none of which has ended; in a few steps each.
-
-    In a pool for threads they may be of two: what its `process` adds are tasks of the asyncio pool.
-    """
-    classes: set[Any] = set(map(type, tasks))
-    return len(classes) == 1 and not any(map(classes.pop().done, tasks))
-
-
 def _may_travel_together(tasks: list[Task[Any]]) -> bool:
     """Whether these are, as is most often so, several of the plainest tasks; in a few steps each."""
-    if len(tasks) < 2 or not all_pending(tasks):
+    # In a pool for threads they may be of two classes: what its `process` adds are tasks of the asyncio pool.
+    classes: set[Any] = set(map(type, tasks))
+    if len(tasks) < 2 or len(classes) != 1 or any(map(classes.pop().done, tasks)):
         return False
     kinds = {task.argument.__class__ for task in tasks}
     return kinds <= PLAIN_TYPES and False not in {task._settings.plain for task in tasks}

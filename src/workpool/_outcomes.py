@@ -11,7 +11,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from workpool import _frames as frames
-from workpool._batch import all_pending
 from workpool._frames import attempt_number
 from workpool._serialization import FOREIGN_ERRORS, brief, unpack_error, unreadable
 from workpool._worker_crashed import WorkerCrashed, crash_error
@@ -165,10 +164,10 @@ class Outcomes:
         ended = 0
         members = batch.members[first : batch.end]
         outcomes = zip(members, values, costs, strict=False)
-        if on_complete is None and _have_all_ended_now(members, values):
+        if on_complete is None and batch.ends_alone and tuple not in map(type, values):
             with self._task_loop.together():
                 ended = _end_all(outcomes, handle)
-            if ended < len(values):
+            if ended < min(len(values), len(members)):
                 self._no_longer_interrupted(frames.item_attempt(attempt, first + ended))
         for task, value, cost in outcomes:
             if task.done() or value.__class__ is tuple:
@@ -409,28 +408,17 @@ class Outcomes:
         return task
 
 
-def _have_all_ended_now(members: list[Any], values: Sequence[Any]) -> bool:
-    """Whether each of these values ends its member, and none ends another one."""
-    return (
-        len(values) <= len(members)
-        and bool(values)
-        and members[0].ends_alone
-        and tuple not in map(type, values)
-        and all_pending(members)
-    )
-
-
 def _end_all(outcomes: Iterator[tuple[Any, Any, float]], handle: WorkerHandle) -> int:
     """End members up to the first that has ended otherwise, which is taken from `outcomes` too; return how many.
 
-    A finalizer may have cancelled it: garbage is collected at any step.
+    That one was cancelled: before, or by a finalizer, as garbage is collected at any step.
     """
     ended = 0
     with suppress(asyncio.InvalidStateError):
         for task, value, cost in outcomes:
+            task._set_result(value)
             task.cost = cost
             task.worker = handle
-            task._set_result(value)
             task.attempts += 1
             ended += 1
     return ended

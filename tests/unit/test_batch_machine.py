@@ -81,6 +81,8 @@ class Tiny:
 
     def _set_result(self, value: Any) -> None:
         assert value == self.id
+        if self.done():
+            raise asyncio.InvalidStateError  # as any future
         self.ends.append("result")
 
     def _set_exception(self, error: BaseException) -> None:

@@ -43,6 +43,7 @@ class PlainTask:
     batch: None = None
     members: tuple[()] = ()
     movable: bool = False
+    ends_alone: bool = True
     _settings: TaskSettings = field(default_factory=lambda: TaskSettings(None, RetryPolicy(0)))
 
     @property
