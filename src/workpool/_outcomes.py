@@ -164,24 +164,28 @@ class Outcomes:
         ended = 0
         members = batch.members[first : batch.end]
         outcomes = zip(members, values, costs, strict=False)
-        if on_complete is None and batch.ends_alone and tuple not in map(type, values):
-            with self._task_loop.together():
+        with self._task_loop.together():
+            if on_complete is None and batch.ends_alone and tuple not in map(type, values):
                 ended = _end_all(outcomes, handle)
-            if ended < min(len(values), len(members)):
-                self._no_longer_interrupted(frames.item_attempt(attempt, first + ended))
-        for task, value, cost in outcomes:
-            if task.done() or value.__class__ is tuple:
-                index = batch.members.index(task)
-                skipped = value.__class__ is tuple and bool(value)
-                self._not_ended_here(task, batch, frames.item_attempt(attempt, index), skipped)
-                continue
-            task.cost = cost
-            task.worker = handle
-            task.attempts += 1
-            if on_complete is not None:
-                on_complete(task, value, None)
-            task._set_result(value)
-            ended += 1
+                if ended < min(len(values), len(members)):
+                    self._no_longer_interrupted(frames.item_attempt(attempt, first + ended))
+            for task, value, cost in outcomes:
+                if task.done() or value.__class__ is tuple:
+                    index = batch.members.index(task)
+                    skipped = value.__class__ is tuple and bool(value)
+                    self._not_ended_here(task, batch, frames.item_attempt(attempt, index), skipped)
+                    continue
+                task.cost = cost
+                task.worker = handle
+                task.attempts += 1
+                if on_complete is not None:
+                    on_complete(task, value, None)
+                try:
+                    task._set_result(value)
+                    ended += 1
+                except asyncio.InvalidStateError:  # cancelled by a finalizer, just now
+                    index = batch.members.index(task)
+                    self._no_longer_interrupted(frames.item_attempt(attempt, index))
         worker.tasks_completed += ended
         self.completed += ended
         self._ended(ended)

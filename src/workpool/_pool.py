@@ -244,7 +244,7 @@ class WorkerPool(SourceMethods[ArgT, ResultT]):
             engine is None
             or engine.state is not OPEN
             or engine.thread != get_ident()
-            or (engine.burst is None and not engine.loop.is_running())
+            or not engine.loop.is_running()
         ):
             engine = self._open_engine()  # the same question again: here it is asked for every task
         settings = plain = self._settings

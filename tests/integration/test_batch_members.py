@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 from unittest.mock import patch
 
@@ -167,18 +167,38 @@ async def test_members_that_are_cancelled_while_their_batch_is_ended(
     """As a finalizer may do at any step: the others have their results, and the counts are right."""
     async with Pool(do, max_workers=1) as pool:
         tasks = await behind_gate(pool, gate, ["nothing"] * 60)
-        loop = asyncio.get_running_loop()
-        call_soon: Callable[..., Any] = loop.call_soon
+        task_loop = pool._open_engine().task_loop
+        schedule = task_loop._schedule
 
-        def cancel_next(callback: Callable[..., Any], *arguments: Any, **context: Any) -> Any:
-            if arguments and arguments[0] in tasks[::7]:
-                tasks[tasks.index(arguments[0]) + 1].cancel()
-            return call_soon(callback, *arguments, **context)
+        def cancel_next(callback: Any, ended: Any, *, context: Any) -> None:
+            if ended in tasks[::7]:
+                tasks[tasks.index(ended) + 1].cancel()
+            schedule(callback, ended, context=context)
 
-        monkeypatch.setattr(loop, "call_soon", cancel_next)  # which a future calls when it ends
+        monkeypatch.setattr(task_loop, "_schedule", cancel_next)  # which a future calls that ends
         outcomes = await asyncio.gather(*tasks, return_exceptions=True)
         cancelled = [isinstance(outcome, asyncio.CancelledError) for outcome in outcomes]
         assert cancelled == [number % 7 == 1 for number in range(60)]
+        await pool.when_idle()
+        figures = pool.statistics()
+        assert (figures.completed, figures.cancelled) == (62 - sum(cancelled), sum(cancelled))
+        assert figures.failed == 0
+
+
+async def test_members_that_are_cancelled_while_listeners_are_told_of_them(gate: Gate) -> None:
+    """As a finalizer may do then, too."""
+    async with Pool(do, max_workers=1) as pool:
+        tasks = await behind_gate(pool, gate, ["nothing"] * 60)
+        outcomes: Any = pool._open_engine().outcomes
+
+        def cancel_some(task: Any, result: Any, error: Any) -> None:
+            if task in tasks[::7]:
+                task.cancel()
+
+        outcomes.on_complete = cancel_some
+        ends = await asyncio.gather(*tasks, return_exceptions=True)
+        cancelled = [isinstance(end, asyncio.CancelledError) for end in ends]
+        assert cancelled == [number % 7 == 0 for number in range(60)]
         await pool.when_idle()
         figures = pool.statistics()
         assert (figures.completed, figures.cancelled) == (62 - sum(cancelled), sum(cancelled))
