@@ -78,7 +78,7 @@ ROWS = {
             ideal=_ideal("long last"),
             only_modes=("xdist worksteal", "workpool"),
         ),
-        Row(FIXTURES, 3, write=synthetic.fixtures),
+        Row(FIXTURES, 9, write=synthetic.fixtures),
         Row(EXIT, 5, write=synthetic.early_failure, arguments=("-x",)),
     )
 }

@@ -342,9 +342,10 @@ class Outcomes:
             return
         if self.on_complete is not None:
             self.on_complete(task, None, error)
-        task._set_exception(error)
-        self.failed += 1
-        self._ended(1)
+        with suppress(asyncio.InvalidStateError):  # cancelled by a finalizer, and counted as that
+            task._set_exception(error)
+            self.failed += 1
+            self._ended(1)
 
     def task_cancelled(self, task: Task[Any]) -> None:
         """Count a task that has just been cancelled, and stop it if it was dispatched."""
@@ -367,9 +368,10 @@ class Outcomes:
         """End a pending task with its result."""
         if self.on_complete is not None:
             self.on_complete(task, value, None)
-        task._set_result(value)
-        self.completed += 1
-        self._ended(1)
+        with suppress(asyncio.InvalidStateError):  # as in `fail`
+            task._set_result(value)
+            self.completed += 1
+            self._ended(1)
 
     def _revive(self, task: Task[Any], data: Any, buffers: Any = ()) -> None:
         """End a task with a result that takes more than plain unpickling."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import pickle
 import signal
 from contextlib import nullcontext
@@ -51,6 +52,8 @@ class PlainTask:
         return bool(self.ends)
 
     def _set_result(self, value: Any) -> None:
+        if self.ends == ["cancelled"]:
+            raise asyncio.InvalidStateError
         assert not self.ends
         self.ends.append(value)
 
@@ -173,6 +176,29 @@ def test_the_result_of_a_cancelled_task_goes_nowhere(bench: Bench) -> None:
     assert task.end == "cancelled"
     assert bench.counts == (0, 0, 0, 1)
     assert bench.scheduler.slots[0].count == 0
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_task_may_be_cancelled_while_listeners_are_told_of_its_end(
+    bench: Bench, fails: bool
+) -> None:
+    """By a finalizer, as garbage may be collected then: it counts as cancelled, once."""
+    task, attempt = bench.dispatched()
+
+    def cancel(*_: object) -> None:
+        bench.outcomes.on_complete = None
+        bench.cancel(task)
+
+    bench.outcomes.on_complete = cancel
+    if fails:
+        bench.outcomes.error(bench.worker, bench.failure(attempt, ValueError()))
+    else:
+        bench.outcomes.parcel(
+            bench.worker, (_frames.RESULT, attempt, 0.5, b""), pickle.dumps(1), ()
+        )
+    assert task.end == "cancelled"
+    assert bench.counts == (0, 0, 0, 1)
+    assert bench.idle == 1
 
 
 def test_one_unreadable_result_fails_alone(bench: Bench) -> None:
