@@ -27,6 +27,7 @@ RING_AGAIN_EVERY = 0.5
 TEAR_DOWN_SECONDS = 5.0
 
 FAILED = pytest.StashKey[bool]()
+TOOK_TOO_LONG = pytest.StashKey[bool]()
 REAL_STDERR = pytest.StashKey[int]()
 
 # Every run tries the same examples: what fails on one machine fails on all.
@@ -85,16 +86,23 @@ def pytest_runtest_makereport(
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Remember that a test failed: its traceback keeps objects alive that would look leaked.
 
-    One that took too long has some time to be torn down before it is rung for again; what is left
-    of it by then rings for no other test.
+    For one that took too long nothing rings while that is reported, nor for any other test.
     """
     if call.excinfo is not None:
         item.stash[FAILED] = True
+        if call.excinfo.errisinstance(DeadlineExceeded):
+            item.stash[TOOK_TOO_LONG] = True
+            signal.setitimer(signal.ITIMER_REAL, 0)
     if call.when == "teardown":
         signal.setitimer(signal.ITIMER_REAL, 0)
-    elif call.excinfo is not None and call.excinfo.errisinstance(DeadlineExceeded):
-        signal.setitimer(signal.ITIMER_REAL, TEAR_DOWN_SECONDS, RING_AGAIN_EVERY)
     return (yield)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_teardown(item: pytest.Item) -> None:
+    """Give a test that took too long some time to be torn down before it is rung for again."""
+    if TOOK_TOO_LONG in item.stash:
+        signal.setitimer(signal.ITIMER_REAL, TEAR_DOWN_SECONDS, RING_AGAIN_EVERY)
 
 
 @pytest.fixture(autouse=True)
