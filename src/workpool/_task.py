@@ -11,7 +11,6 @@ from workpool._options import TaskSettings
 if TYPE_CHECKING:
     from workpool._batch import Batch
     from workpool._pool import WorkerPool
-    from workpool._task_loop import TaskLoop
     from workpool._worker_handle import WorkerHandle
 
 ResultT = TypeVar("ResultT")
@@ -102,8 +101,9 @@ class Task(asyncio.Future[ResultT]):
 
     def get_loop(self) -> asyncio.AbstractEventLoop:
         """Return the pool's event loop."""
-        loop: TaskLoop = self._loop  # type: ignore[assignment]
-        return loop.real
+        task_loop: Any = self._loop  # a TaskLoop
+        loop: asyncio.AbstractEventLoop = task_loop.real
+        return loop
 
     def cancel(self, msg: Any | None = None) -> bool:
         """Cancel the task; return False if it is done already. Does not block."""

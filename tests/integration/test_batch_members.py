@@ -161,6 +161,18 @@ async def test_a_batch_that_cannot_be_reported_ends(gate: Gate, other_gate: Gate
         assert (figures.failed, figures.dispatched) == (len(tasks), 0)
 
 
+async def one_in_seven_is_cancelled(pool: Pool, tasks: list[Any], *, first: int) -> None:
+    """Check that these have ended so, and the others with results; two had ended before."""
+    outcomes = await asyncio.gather(*tasks, return_exceptions=True)
+    cancelled = [isinstance(outcome, asyncio.CancelledError) for outcome in outcomes]
+    assert cancelled == [number % 7 == first for number in range(len(tasks))]
+    await pool.when_idle()
+    figures = pool.statistics()
+    completed = 2 + len(tasks) - sum(cancelled)
+    assert (figures.completed, figures.cancelled) == (completed, sum(cancelled))
+    assert figures.failed == 0
+
+
 async def test_members_that_are_cancelled_while_their_batch_is_ended(
     gate: Gate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -176,13 +188,7 @@ async def test_members_that_are_cancelled_while_their_batch_is_ended(
             schedule(callback, ended, context=context)
 
         monkeypatch.setattr(task_loop, "_schedule", cancel_next)  # which a future calls that ends
-        outcomes = await asyncio.gather(*tasks, return_exceptions=True)
-        cancelled = [isinstance(outcome, asyncio.CancelledError) for outcome in outcomes]
-        assert cancelled == [number % 7 == 1 for number in range(60)]
-        await pool.when_idle()
-        figures = pool.statistics()
-        assert (figures.completed, figures.cancelled) == (62 - sum(cancelled), sum(cancelled))
-        assert figures.failed == 0
+        await one_in_seven_is_cancelled(pool, tasks, first=1)
 
 
 async def test_members_that_are_cancelled_while_listeners_are_told_of_them(gate: Gate) -> None:
@@ -196,13 +202,7 @@ async def test_members_that_are_cancelled_while_listeners_are_told_of_them(gate:
                 task.cancel()
 
         outcomes.on_complete = cancel_some
-        ends = await asyncio.gather(*tasks, return_exceptions=True)
-        cancelled = [isinstance(end, asyncio.CancelledError) for end in ends]
-        assert cancelled == [number % 7 == 0 for number in range(60)]
-        await pool.when_idle()
-        figures = pool.statistics()
-        assert (figures.completed, figures.cancelled) == (62 - sum(cancelled), sum(cancelled))
-        assert figures.failed == 0
+        await one_in_seven_is_cancelled(pool, tasks, first=0)
 
 
 async def test_results_that_cancel_their_own_tasks_when_they_are_unpickled(gate: Gate) -> None:

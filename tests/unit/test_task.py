@@ -31,7 +31,8 @@ class FakePool:
 
 
 def made(pool: FakePool) -> Task[int]:
-    task: Task[int] = Task(loop=TaskLoop(asyncio.get_running_loop()))  # type: ignore[arg-type]
+    task_loop: Any = TaskLoop(asyncio.get_running_loop())
+    task: Task[int] = Task(loop=task_loop)
     task._pool = pool  # type: ignore[assignment]
     task._settings = TaskSettings(None, RetryPolicy(0))
     task.id, task.argument, task.key, task.meta = 7, "argument", None, None
